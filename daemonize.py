@@ -1,0 +1,1924 @@
+#!/usr/bin/env python3
+"""daemonize: turn a command or a Python program into a daemon.
+
+    from daemonize import daemonize
+    daemonize("/run/app.pid", stdout="/var/log/app.log")
+
+    $ python daemonize.py -p app.pid -o app.log -- command args...
+    $ python daemonize.py -p app.pid --status
+    $ python daemonize.py -p app.pid --stop
+
+One file, standard library only, CPython 3.7 or later and PyPy 3, any POSIX
+system: copy it.  The public names, in the order of the file:
+
+    DaemonizeError   whatever went wrong, in one line
+    AlreadyRunning   the pidfile has a running daemon (its pid: .pid)
+    NotRunning       it has none
+    daemonize()      makes the calling program a daemon
+    status()         the pid of the running daemon, or None
+    send_signal()    signals the running daemon, and nobody else
+    stop()           ends it, and returns when it is gone
+    Daemon           the well-known recipe: subclass it, override run()
+    main()           the command line; its exit statuses:
+
+    0 done  1 nothing to do: already running, not running  2 usage
+    124 timed out  125 could not start  126 command not executable
+    127 command not found;  --status: 0 running  1 dead, pidfile left
+    behind  3 not running  4 unknown;  --foreground: the command's own
+
+SPDX-License-Identifier: MIT
+"""
+from __future__ import annotations
+
+import errno
+import marshal
+import os
+import select
+import signal
+import stat
+import struct
+import sys
+import time
+
+try:
+    import fcntl
+except ImportError:     # Windows: importing works, _require_posix() refuses
+    pass
+
+TYPE_CHECKING = False   # typing itself would double the time of the import
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from typing import IO, Any, NoReturn
+    Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+    Stream = int | Path | Any | None    # Any: has a fileno()
+    User = str | int | None
+    Lock = tuple[int, int] | None       # the holder's pid, F_RDLCK or F_WRLCK
+
+__all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
+           "status", "send_signal", "stop", "Daemon", "main"]
+__version__ = "1.0.0"
+
+
+# ---- The platform -------------------------------------------------------
+#
+# What only some systems have is asked for here, once; beside each use there
+# is a path without it.
+
+_POSIX = os.name == "posix"
+_PROC = "/proc"                 # Linux's; without it no start times or users
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # of /proc/PID/stat; PyPy: 7
+_pidfd_open = getattr(os, "pidfd_open", None)   # Linux 5.3, CPython 3.9
+_LINUX_FLOCK = sys.platform.startswith("linux")
+
+
+# ---- Errors and words ---------------------------------------------------
+#
+# All messages have one grammar, "cannot VERB OBJECT: reason" or a claim, and
+# name the file, user or pid.  An error knows the exit status it stands for.
+
+def _printable(text: str) -> str:
+    """Escapes what could move a terminal's cursor or fake a second line."""
+    return "".join(c if c.isprintable() else
+                   c.encode("unicode_escape").decode() for c in text)
+
+
+class DaemonizeError(Exception):
+    """What went wrong, in one line fit for a person.
+
+    exit_status is what the command line gives for it, pid the process that
+    is concerned, or None.  Only where a command died at its start do lines
+    follow, indented: the last that it wrote.
+    """
+
+    exit_status = 125
+
+    def __init__(self, message: str, exit_status: int | None = None,
+                 pid: int | None = None, details: Iterable[str] = ()) -> None:
+        super().__init__("\n    ".join(map(_printable, (message, *details))))
+        self.pid = pid
+        if exit_status is not None:
+            self.exit_status = exit_status
+
+
+class AlreadyRunning(DaemonizeError):
+    """The pidfile's daemon is running; pid is None if that is hidden."""
+
+    exit_status = 1
+
+
+class NotRunning(DaemonizeError):
+    """The pidfile has no running daemon."""
+
+    exit_status = 1
+
+
+class _UsageError(DaemonizeError):
+    exit_status = 2
+
+
+class _doing:
+    """A block in which an OSError becomes "cannot WHAT: reason"."""
+
+    def __init__(self, what: str, *hints: tuple[int, str]) -> None:
+        self.what = what
+        self.hints = dict(hints)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: object, where: object) -> None:
+        if isinstance(error, OSError):
+            hint = self.hints.get(error.errno or 0, "")
+            raise DaemonizeError(
+                f"cannot {self.what}: {error.strerror}{hint}") from error
+
+
+def _require_posix() -> None:
+    if not _POSIX:
+        raise DaemonizeError("daemonize needs a POSIX system (fork, setsid)")
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:          # a real-time signal has no name of its own
+        return f"signal {number}"
+
+
+def _how_it_ended(wait_status: int) -> str:
+    if os.WIFSIGNALED(wait_status):
+        return f"killed by {_signal_name(os.WTERMSIG(wait_status))}"
+    return f"exited with status {os.WEXITSTATUS(wait_status)}"
+
+
+def _user_name(uid: int) -> str:
+    import pwd
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+# ---- Waiting ------------------------------------------------------------
+
+def _poll(condition: Callable[[], bool], timeout: float) -> bool:
+    """Waits for what no descriptor announces; False if it does not come."""
+    deadline = time.monotonic() + timeout
+    pause = 0.001
+    while not condition():
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(pause, left))
+        pause = min(pause * 2, 0.02)
+    return True
+
+
+def _await_readable(fd: int, timeout: float) -> bool:
+    poll = select.poll()        # select() takes no descriptor over 1023
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(max(timeout, 0) * 1000))
+
+
+# ---- Other processes ----------------------------------------------------
+
+def _proc_stat(pid: int) -> list[bytes]:
+    """/proc/PID/stat from the state on, which proc(5) counts as field 3."""
+    try:
+        with open(f"{_PROC}/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()
+    except OSError:             # no such process, or no /proc here
+        return []
+
+
+def _start_time(pid: int) -> float | None:
+    """When a living process began, in seconds since the epoch."""
+    fields = _proc_stat(pid)
+    if not fields or fields[0] in (b"Z", b"X"):
+        return None
+    booted = time.time() - time.clock_gettime(_BOOTTIME)
+    return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _uid_of(pid: int) -> int | None:
+    """A process's effective uid.
+
+    Not the owner of /proc/PID, which is root while a process that changed
+    its user has not called exec (PR_SET_DUMPABLE in prctl(2)).
+    """
+    try:
+        with open(f"{_PROC}/{pid}/status", "rb") as file:
+            return int(file.read().partition(b"\nUid:")[2].split()[1])
+    except OSError:             # no such process, or no /proc here
+        return None
+
+
+def _who(pid: int) -> str:
+    if pid == -1:
+        return "an open file description (OFD) lock"
+    if pid < 1:
+        return "a process outside this pid namespace or host"
+    uid = _uid_of(pid)
+    return f"pid {pid}" + (
+        "" if uid is None else f" of user {_user_name(uid)}")
+
+
+def _session_of(pid: int) -> int | None:
+    try:
+        return os.getsid(pid)
+    except OSError:             # gone; and OpenBSD tells only of one's own
+        return None
+
+
+def _kill_group(group: int, session: int | None) -> None:
+    """KILLs what is left of a dead daemon's process group.
+
+    A number stays taken as long as a group bears it, so if a process has
+    the number now, it must still be of the daemon's session, or it is a
+    stranger's.  A session whose leader lives is a shell's or an init's: the
+    daemon was in its foreground, and the group may hold its "| tee".
+    """
+    if session is None or _session_of(group) not in (None, session):
+        return
+    if _session_of(session) and _proc_stat(session)[:1] != [b"Z"]:
+        return
+    if os.getpgrp() == group:
+        os.setpgid(0, 0)        # a daemon's child that stops its daemon
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass                    # nothing was left, or nothing of ours
+
+
+# ---- Descriptors and streams --------------------------------------------
+#
+# A descriptor that this process inherited is closed in the daemon; one that
+# the program opened itself goes on working.  They can be told apart: what
+# came through exec was open already when this module was imported and lacks
+# FD_CLOEXEC; what Python opens has the flag (PEP 446).
+
+def _open(path: str, flags: int, mode: int) -> int:
+    """open(2), close-on-exec; creates only what is to be written.
+
+    First without O_CREAT, which Linux's fs.protected_regular refuses for
+    another user's file in /tmp.  O_NONBLOCK, so that no FIFO hangs us.
+    """
+    flags |= os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
+    try:
+        return os.open(path, flags)
+    except FileNotFoundError:
+        if not flags & (os.O_WRONLY | os.O_RDWR):
+            raise
+        return os.open(path, flags | os.O_CREAT, mode)
+
+
+def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
+    """Moves a descriptor up to floor, or lower if RLIMIT_NOFILE is low."""
+    with _doing("duplicate a descriptor"):
+        try:
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD, floor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EMFILE):
+                raise
+            moved = fcntl.fcntl(fd, fcntl.F_DUPFD, min(floor, 10))
+        os.set_inheritable(moved, inheritable)
+    os.close(fd)
+    return moved
+
+
+def _open_descriptors() -> Iterable[int]:
+    """All that are open; the cost never follows RLIMIT_NOFILE.
+
+    FreeBSD's /dev/fd without fdescfs has 0, 1 and 2 only, though listing it
+    takes a fourth: then, and without either, the first 4096 are tried.
+    """
+    for directory in (f"{_PROC}/self/fd", "/dev/fd"):
+        try:
+            found = [int(name) for name in os.listdir(directory)]
+        except OSError:
+            continue            # not on this system
+        if max(found) > 2:
+            return found
+    return range(min(os.sysconf("SC_OPEN_MAX"), 4096))
+
+
+def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
+    """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC."""
+    found = {}
+    for fd in _open_descriptors():
+        try:
+            if fd > 2 and os.get_inheritable(fd):
+                info = os.fstat(fd)
+                found[fd] = (info.st_dev, info.st_ino)
+        except OSError:
+            pass                # it was the listing's own, or is not open
+    return found
+
+
+_INHERITED = _inheritable_descriptors() if _POSIX else {}
+
+
+def _close_inherited(keep: Iterable[int]) -> None:
+    now = _inheritable_descriptors()
+    for fd, identity in _INHERITED.items():
+        if fd not in keep and now.get(fd) == identity:
+            os.close(fd)
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False            # EBADF
+    return True
+
+
+def _fill_standard_streams() -> None:
+    """Occupies 0, 1, 2 where they are closed, lest a file land there."""
+    while not all(map(_is_open, range(3))):
+        os.open(os.devnull, os.O_RDWR)
+
+
+def _fileno(thing: Any) -> int:
+    fd = int(thing if isinstance(thing, int) else thing.fileno())
+    with _doing(f"use descriptor {fd}"):
+        os.fstat(fd)
+    return fd
+
+
+def _path(path: Any) -> str:
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError("a path cannot contain a null byte")
+    return text
+
+
+def _stream(stream: Stream) -> int | str | None:
+    if stream is None:
+        return None
+    if isinstance(stream, (str, bytes, os.PathLike)):
+        return _path(stream)
+    return _fileno(stream)
+
+
+def _open_stream(wanted: int | str, number: int) -> int:
+    """A descriptor over 2 of what is to become 0, 1 or 2."""
+    with _doing(f"open {wanted}"):
+        if isinstance(wanted, int):
+            return _lift(os.dup(wanted))
+        flags = os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY
+        fd = _open(wanted, flags, 0o640)
+        os.set_blocking(fd, True)
+    return _lift(fd)
+
+
+def _redirect(opened: Sequence[int]) -> None:
+    """Puts them on 0, 1, 2 (those that are not -1)."""
+    for number, fd in enumerate(opened):
+        if fd >= 0:
+            os.dup2(fd, number)
+
+
+def _last_lines(path: str, since: int) -> list[str]:
+    """The last ten lines of a log that were written after byte since."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(since, os.fstat(file.fileno()).st_size - 8192))
+            text = file.read().decode("utf-8", "backslashreplace")
+    except OSError as error:
+        return [f"(it cannot be read: {error.strerror})"]
+    return text.splitlines()[-10:]
+
+
+# ---- The pidfile --------------------------------------------------------
+#
+# A pidfile that is only a number goes stale: after a kill -9 or a reboot it
+# names nobody, or a stranger who got the number since.  So here the number is
+# for people, and the truth is in POSIX record locks (F_SETLK in fcntl(2)):
+# they belong to one process, survive exec, are not inherited by fork, die
+# with their process however it dies, and F_GETLK names who holds them.
+# (flock(2) and OFD locks are shared with every child and name nobody.)
+#
+#     byte 0      read-locked by the daemon for its whole life
+#     byte 1+i    kept for worker i
+#     byte 2^30   write-locked, for a moment, by whoever changes the file
+#
+# The trap: a process loses all its locks on a file when it closes ANY
+# descriptor of that file.  Hence: whoever is to hold a lock opens, dups and
+# closes first and locks last; and the process that writes the file (the
+# starter) is never the one that holds byte 0 (the daemon).
+
+_DAEMON_BYTE = 0
+_CHANGE_BYTE = 1 << 30
+_CHANGE_TIMEOUT = 10.0          # seconds
+_HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
+
+
+def _ask_lock(fd: int, byte: int) -> Lock:
+    """F_GETLK: the first lock of another process in a write lock's way."""
+    # glibc's and musl's struct flock with 64-bit offsets: the native
+    # alignment of q gives the padding, which differs on 32-bit x86 and ARM.
+    # macOS and the BSDs put the offsets first (FreeBSD adds l_sysid).
+    question: tuple[int, ...]
+    if _LINUX_FLOCK:
+        layout, pid, kind = "hhqqi0q", 4, 0
+        question = (fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
+    else:
+        layout, pid, kind = "qqihhi", 2, 3
+        question = (byte, 1, 0, fcntl.F_WRLCK, os.SEEK_SET, 0)
+    answer = struct.unpack(layout, fcntl.fcntl(
+        fd, fcntl.F_GETLK, struct.pack(layout, *question)))
+    if answer[kind] == fcntl.F_UNLCK:
+        return None
+    return answer[pid], answer[kind]
+
+
+class _Verdict:
+    """What a pidfile says about its daemon."""
+
+    exists = True
+    pid: int | None = None      # of the running daemon
+    locked = False              # the kernel names it: it may be signalled
+    outside = False             # it runs, where its pid is not known
+    stranger: Lock = None       # another's lock in the way
+
+    @property
+    def running(self) -> bool:
+        return self.pid is not None or self.outside
+
+    def known_pid(self, path: str) -> int | None:
+        if self.outside:
+            raise DaemonizeError(f"{path} is held by {_who(0)}")
+        return self.pid
+
+
+class _PidFile:
+    """An open pidfile; to be written with O_RDWR."""
+
+    def __init__(self, path: str, flags: int = os.O_RDONLY,
+                 owner: int | None = None) -> None:
+        """FileNotFoundError if it does not exist and is only to be read."""
+        self.path = path
+        self.owner = owner      # a uid that it may belong to, beside root's
+        try:
+            self.fd = _open(path, flags | os.O_NOFOLLOW, 0o644)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError) and not flags:
+                raise
+            raise DaemonizeError(
+                f"cannot open {path}: {error.strerror}") from error
+        info = os.fstat(self.fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+            os.close(self.fd)
+            raise DaemonizeError(f"{path} is no pidfile: not a regular file, "
+                                 "or one with several links")
+
+    def close(self) -> None:
+        os.close(self.fd)
+
+    def ask(self, byte: int) -> Lock:
+        with _doing(f"ask who holds {self.path}"):
+            return _ask_lock(self.fd, byte)
+
+    def content(self) -> int | None:
+        """The number in it; None where it is empty."""
+        with _doing(f"read {self.path}"):
+            text = os.pread(self.fd, 65, 0)
+        if len(text) > 64 or text.strip() and not text.strip().isdigit():
+            raise DaemonizeError(f"{self.path} is no pidfile: it holds "
+                                 "something that is no pid")
+        return int(text) if text.strip() else None
+
+    def has_let_go(self, pid: int) -> bool:
+        """Is this pid, which holds no lock, the daemon all the same?
+
+        A command that closes every descriptor, or opens and closes its own
+        pidfile, has lost its lock.  It is known by its start time, which
+        the starter gave to the file as its mtime.
+        """
+        started = _start_time(pid)
+        return started is not None and abs(
+            started - os.fstat(self.fd).st_mtime) <= 0.1
+
+    def refuse_foreign(self, daemon: int | None) -> None:
+        """Root believes no file that somebody else can write."""
+        info = os.fstat(self.fd)
+        trusted = {0, self.owner, None if daemon is None else _uid_of(daemon)}
+        if os.geteuid() == 0 and (info.st_uid not in trusted
+                                  or info.st_mode & 0o022):
+            raise DaemonizeError(
+                f"{self.path} is not trusted: user {_user_name(info.st_uid)}"
+                f" or others can write it (mode {info.st_mode & 0o777:04o})")
+
+    def judge(self, asking: Sequence[int] = ()) -> _Verdict:
+        """Is the daemon running?  asking: processes that are not it.
+
+        A holder that is not the pid in the file is a stranger, or a start
+        is under way, which has byte 2^30 locked until both agree.
+        """
+        verdict = _Verdict()
+        seen = None
+        deadline = time.monotonic() + _CHANGE_TIMEOUT
+        while True:
+            lock, pid = self.ask(_DAEMON_BYTE), self.content()
+            if lock is None or lock[0] == pid:
+                break
+            if lock[0] < 1 and lock[0] != -1:
+                verdict.outside = True
+                return verdict
+            change = self.ask(_CHANGE_BYTE)
+            free = change is None or change[1] == fcntl.F_RDLCK
+            if free and lock == seen or time.monotonic() > deadline:
+                verdict.stranger = lock
+                break
+            seen = lock if free else None
+            time.sleep(0.001)
+        verdict.locked = lock is not None and lock[0] == pid
+        self.refuse_foreign(pid if verdict.locked else None)
+        if verdict.locked or (pid and pid not in (os.getpid(), *asking)
+                              and self.has_let_go(pid)):
+            verdict.pid = pid
+        return verdict
+
+    def _try_lock(self) -> bool:
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB,
+                        1, _CHANGE_BYTE)
+        except (BlockingIOError, PermissionError):
+            return False        # EAGAIN or EACCES: POSIX allows both
+        return True
+
+    def lock(self) -> None:
+        """Takes byte 2^30."""
+        with _doing(f"lock {self.path}", (
+                errno.ENOLCK, "; put the pidfile on a local file system")):
+            if _poll(self._try_lock, _CHANGE_TIMEOUT):
+                return
+        holder = self.ask(_CHANGE_BYTE)
+        raise DaemonizeError(f"{self.path} is locked by "
+                             f"{_who(holder[0]) if holder else 'somebody'}")
+
+    def unlock(self) -> None:
+        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)
+
+    def held_by_stranger(self, lock: Lock) -> str:
+        holder = _who(lock[0]) if lock else "somebody"
+        return f"{self.path} is locked by {holder}, which is not its daemon"
+
+    def is_current(self) -> bool:
+        """Does the path still name the file that we have open?"""
+        try:
+            return os.path.samestat(os.fstat(self.fd),
+                                    os.stat(self.path, follow_symlinks=False))
+        except FileNotFoundError:
+            return False
+
+    def acquire(self, launcher: int) -> bool:
+        """Locks it for a start; False if it must be opened anew."""
+        self.lock()
+        verdict = self.judge((launcher,))
+        if verdict.running:
+            raise AlreadyRunning(
+                f"already running: {self.path} is held by "
+                f"{f'pid {verdict.pid}' if verdict.pid else _who(0)}" + (
+                    "" if verdict.locked or verdict.outside else
+                    ", which let its lock go"), pid=verdict.pid)
+        if verdict.stranger and verdict.stranger[1] == fcntl.F_WRLCK:
+            raise DaemonizeError(self.held_by_stranger(verdict.stranger))
+        return self.is_current()
+
+    def hold(self, inheritable: bool) -> None:
+        """In the daemon, which has opened it anew: byte 0, for its life."""
+        self.fd = _lift(self.fd, _HIGH, inheritable)
+        try:
+            fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB,
+                        1, _DAEMON_BYTE)
+        except OSError as error:
+            raise DaemonizeError(self.held_by_stranger(
+                self.ask(_DAEMON_BYTE))) from error
+
+    def write(self, pid: int) -> None:
+        """In the starter: writes the pid of the holder over the old one.
+
+        In one write, filled up to the old length, so that no reader ever
+        sees an empty or a mixed number.
+        """
+        text = b"%d\n" % pid
+        with _doing(f"write {self.path}"):
+            padded = text.ljust(os.fstat(self.fd).st_size, b"\n")
+            if os.pwrite(self.fd, padded, 0) != len(padded):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.ftruncate(self.fd, len(text))
+        started = _start_time(pid)
+        if started is not None:
+            try:
+                os.utime(self.fd, (started, started))
+            except PermissionError:     # not the owner: has_let_go() will
+                pass                    # then not know the daemon
+
+    def remove_if_free(self) -> None:
+        """Under byte 2^30: removes the file, unless a daemon has it."""
+        if not self.judge().running and self.is_current():
+            try:
+                os.unlink(self.path)
+            except PermissionError:     # made beforehand by root, in /run:
+                os.ftruncate(self.fd, 0)        # leave it as it was made
+
+    def remove_held(self) -> None:
+        """In the holder of byte 0, at its end."""
+        if self.is_current():
+            try:
+                os.unlink(self.path)
+            except OSError:     # privileges are dropped: left stale, it
+                pass            # harms nothing
+# ---- Forking and telling ------------------------------------------------
+#
+#     launcher -> starter -> daemon
+#
+# The launcher is the process the user started.  The starter leads the new
+# session, so that the daemon does not and can never get a controlling
+# terminal, and it stays the daemon's parent until the start is certain:
+# only a parent learns an exit status.  Then it tells the launcher and leaves.
+
+def _all_signals() -> set[int]:
+    if hasattr(signal, "valid_signals"):    # Python 3.8
+        return set(signal.valid_signals())
+    return set(range(1, signal.NSIG)) - {32, 33}    # glibc keeps these
+
+
+def _fork() -> int:
+    """The one fork.  All signals stay blocked in the child.
+
+    So none can be handled there, by handlers that are the parent's, before
+    the child has put its own in order.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
+    pid = -1
+    try:
+        with _doing("fork"):
+            pid = os.fork()
+    finally:
+        if pid != 0:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return pid
+
+
+def _reap(pid: int) -> str:
+    try:
+        return _how_it_ended(os.waitpid(pid, 0)[1])
+    except ChildProcessError:   # the program ignores SIGCHLD, or its handler
+        return "gone"           # was faster
+
+
+def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+    """A close-on-exec pipe, (reader, writer), clear of 0, 1 and 2."""
+    with _doing("make a pipe"):
+        reader, writer = os.pipe()
+    return open(_lift(reader), "rb", 0), open(_lift(writer), "wb", 0)
+
+
+def _tell(pipe: IO[bytes], text: bytes) -> None:
+    try:
+        pipe.write(text)
+    except BrokenPipeError:
+        pass                    # a killed launcher does not harm the daemon
+
+
+def _tell_outcome(pipe: IO[bytes], error: BaseException | None,
+                  pid: int = 0, note: str = "") -> None:
+    if error is None:
+        _tell(pipe, marshal.dumps(("", 0, pid, note)))
+        return
+    if not isinstance(error, DaemonizeError):
+        error = DaemonizeError(f"{type(error).__name__}: {error}")
+    _tell(pipe, marshal.dumps((type(error).__name__, error.exit_status,
+                               error.pid, str(error))))
+
+
+def _outcome(text: bytes) -> tuple[int, str]:
+    """(pid, note), or raises the error that was told."""
+    if not text:
+        raise DaemonizeError("the start was broken off by a death")
+    kind, exit_status, pid, message = marshal.loads(text)
+    for error in (DaemonizeError, AlreadyRunning):
+        if kind == error.__name__:
+            line, *details = message.split("\n    ")
+            raise error(line, exit_status, pid, details)
+    return pid, message
+
+
+# ---- Privileges ---------------------------------------------------------
+
+class _Identity:
+    """A user and group to become, looked up before anything is done."""
+
+    def __init__(self, uid: int, gid: int, entry: Any) -> None:
+        self.uid = uid
+        self.gid = gid
+        self.name = entry.pw_name if entry else str(uid)
+        self.groups = os.getgrouplist(self.name, gid) if entry else [gid]
+        self.environ = {
+            "HOME": entry.pw_dir if entry else "/",
+            "USER": self.name, "LOGNAME": self.name,
+            "SHELL": (entry and entry.pw_shell) or "/bin/sh"}
+
+    def check(self) -> None:
+        mine = os.geteuid(), os.getegid()
+        if mine[0] != 0 and mine != (self.uid, self.gid):
+            raise DaemonizeError(
+                f"cannot become user {self.name} (uid {self.uid}, gid "
+                f"{self.gid}): only root can, and this is user "
+                f"{_user_name(mine[0])}")
+
+    def assume(self) -> None:
+        """Groups, gid, uid: any other order leaves some of root behind."""
+        with _doing(f"become user {self.name}"):
+            if os.geteuid() == 0:
+                os.setgroups(self.groups)
+                os.setgid(self.gid)
+                os.setuid(self.uid)
+        for regain in (os.setuid, os.seteuid) if self.uid else ():
+            try:
+                regain(0)
+            except PermissionError:
+                continue        # as it should be
+            raise DaemonizeError(f"user {self.name} can become root again")
+        if (os.getuid(), os.getgid()) != (self.uid, self.gid):
+            raise DaemonizeError(f"did not become user {self.name}")
+        os.environ.update(self.environ)
+
+
+def _lookup(kind: str, name: str, by_name: Callable[[str], Any],
+            by_number: Callable[[int], Any]) -> tuple[Any, int]:
+    """(entry or None, number) of a user or group; a name goes first."""
+    try:
+        entry = by_name(name)
+        return entry, entry[2]
+    except KeyError:
+        pass                    # then it must be a number
+    if not (name.isascii() and name.isdigit()) or int(name) >= 1 << 32:
+        raise DaemonizeError(f"unknown {kind}: {name}")
+    try:
+        return by_number(int(name)), int(name)
+    except KeyError:
+        return None, int(name)
+
+
+def _identity(user: User, group: User) -> _Identity | None:
+    """None if there is nothing to change; group beats user's :group."""
+    if user is None and group is None:
+        return None
+    import grp
+    import pwd
+    name, _, its_group = str(
+        os.geteuid() if user is None else user).partition(":")
+    entry, uid = _lookup("user", name, pwd.getpwnam, pwd.getpwuid)
+    group = its_group if group is None else str(group)
+    if group:
+        gid = _lookup("group", group, grp.getgrnam, grp.getgrgid)[1]
+    elif entry:
+        gid = entry.pw_gid
+    else:
+        raise DaemonizeError(f"uid {uid} has no passwd entry: name a group, "
+                             f"too ({uid}:GROUP)")
+    return _Identity(uid, gid, entry)
+
+
+# ---- The command --------------------------------------------------------
+
+def _why_not(path: str) -> DaemonizeError | None:
+    """What speaks against executing this file, as far as one can see."""
+    head = b""
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return DaemonizeError(f"{path} is a directory", 126)
+        if not os.access(path, os.X_OK):
+            return DaemonizeError(f"cannot execute {path}: "
+                                  f"{os.strerror(errno.EACCES)}", 126)
+        with open(path, "rb") as file:
+            head = file.read(256)
+    except (FileNotFoundError, NotADirectoryError):
+        return DaemonizeError(f"command not found: {path}", 127)
+    except OSError:
+        pass                    # executable but not readable: exec decides
+    # split at blanks only: a \r before the newline is part of the name
+    line = head[2:].split(b"\n")[0].replace(b"\t", b" ").strip(b" ")
+    interpreter = os.fsdecode(line.split(b" ")[0])
+    if head[:2] != b"#!" or os.path.exists(interpreter):
+        return None
+    return DaemonizeError(f"{path} exists, but its interpreter {interpreter} "
+                          "does not", 127)
+
+
+def _candidates(name: str) -> list[str]:
+    """Where execvp(3) looks: PATH, in which an empty element is here."""
+    if "/" in name or not name:
+        return [name]
+    return [os.path.join(directory or ".", name)
+            for directory in os.environ.get("PATH", os.defpath).split(":")]
+
+
+def _check_command(name: str, directory: str = "") -> None:
+    """Raises what would come of executing name there."""
+    found = [_why_not(os.path.join(directory, candidate))
+             for candidate in _candidates(name)]
+    if None in found:
+        return
+    for error in found:
+        if error and not str(error).startswith("command not found"):
+            raise error
+    path = os.environ.get("PATH", os.defpath)
+    raise DaemonizeError(f"command not found: {name}" + (
+        "" if "/" in name else f" (PATH is {path})"), 127)
+
+
+def _execute(command: list[str]) -> NoReturn:
+    """exec, as execvp(3) does it; raises DaemonizeError."""
+    for candidate in _candidates(command[0]):
+        try:
+            try:
+                os.execv(candidate, command)
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:    # no #! line
+                    raise
+                os.execv("/bin/sh", ["/bin/sh", candidate, *command[1:]])
+        except OSError as error:
+            last = error
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR,
+                                   errno.EACCES):
+                break
+    _check_command(command[0])
+    if last.errno == errno.ENOENT:      # an ELF file's ld.so, or a script's
+        raise DaemonizeError(f"{command[0]} exists, but its interpreter (or "
+                             "that one's) does not", 127)
+    raise DaemonizeError(f"cannot execute {command[0]}: {last.strerror}", 126)
+
+
+# ---- The start ----------------------------------------------------------
+
+_STALE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
+          "WATCHDOG_PID", "WATCHDOG_USEC")
+
+
+def _ignored_signals() -> set[int]:
+    """From /proc, as PyPy's getsignal() does not see what was inherited."""
+    try:
+        with open(f"{_PROC}/self/status", "rb") as file:
+            mask = int(file.read().partition(b"\nSigIgn:")[2].split()[0], 16)
+    except OSError:
+        return {number for number in range(1, signal.NSIG)
+                if signal.getsignal(number) == signal.SIG_IGN}
+    return {number for number in range(1, 65) if mask >> number - 1 & 1}
+
+
+# Python itself ignores SIGPIPE and SIGXFSZ.  A command gets the default back;
+# a Python server would die of it when the first client hangs up.
+_IGNORED = (_ignored_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
+            if _POSIX else set())
+
+
+class _Start:
+    """One start: what is wanted, and the steps in the order of daemon(7)."""
+
+    def __init__(self, pidfile: Path | None, streams: Iterable[Stream], *,
+                 chdir: Path | None, umask: int | None, user: User,
+                 group: User, keep_fds: Iterable[Any] = (), wait: float,
+                 foreground: bool, command: list[str] | None = None) -> None:
+        """Raises all that can be known before anything is done."""
+        self.path = None if pidfile is None else _path(pidfile)
+        self.wanted = [_stream(stream) for stream in streams]
+        self.opened = [-1, -1, -1]
+        self.chdir = None if chdir is None else _path(chdir)
+        if umask is not None and not 0 <= umask <= 0o777:
+            raise ValueError(f"umask must be 0 to 0o777, not {umask!r}")
+        self.umask = umask
+        self.identity = _identity(user, group)
+        self.keep_fds = {_fileno(thing) for thing in keep_fds}
+        if not 0 <= wait < 1e6:
+            raise ValueError(f"wait must be seconds, not {wait!r}")
+        self.wait = wait
+        self.foreground = foreground
+        self.command = command
+        self.pidfile: _PidFile | None = None    # the starter's
+        self.held: _PidFile | None = None       # the daemon's
+        self.sigchld: Any = None    # the launching program's handler
+        self.daemon = -1
+        self.ended = False
+        if self.chdir is not None:
+            with _doing(f"change directory to {self.chdir}"):
+                os.stat(os.path.join(self.chdir, "."))
+        if command:
+            _check_command(command[0], self.chdir or "")
+
+    # Steps that the detached and the foreground start share
+
+    def acquire(self, launcher: int) -> None:
+        """In the starter: opens the pidfile and locks it for the start."""
+        owner = self.identity.uid if self.identity else None
+        while self.path is not None and self.pidfile is None:
+            pidfile = _PidFile(self.path, os.O_RDWR, owner)
+            if pidfile.acquire(launcher):
+                self.pidfile = pidfile
+            else:
+                pidfile.close()
+
+    def register(self, pid: int, heard: IO[bytes], said: IO[bytes]) -> None:
+        """In the starter: writes the pid of the process that is to hold.
+
+        That one says L: byte 0 is locked; this one G: your pid is written,
+        go.  End of file instead: the other one died.
+        """
+        if self.pidfile:
+            answer = heard.read(1)
+            if answer != b"L":
+                _outcome(answer + heard.read())
+            if not self.pidfile.is_current():
+                raise DaemonizeError(f"{self.path} was replaced by somebody")
+            self.pidfile.write(pid)
+            _tell(said, b"G")
+            self.pidfile.unlock()
+        said.close()
+
+    def hold(self, heard: IO[bytes], said: IO[bytes]) -> None:
+        """In the daemon: opens the pidfile anew and holds it."""
+        if self.path is None:
+            return
+        with _doing(f"open {self.path}"):
+            self.held = _PidFile(self.path)
+        self.held.hold(inheritable=self.command is not None)
+        _tell(said, b"L")
+        answer = heard.read()
+        if answer != b"G":
+            _outcome(answer)
+
+    def release(self) -> None:
+        """After a failure in the process that holds the pidfile."""
+        if self.held:
+            self.held.remove_held()
+            self.held.close()
+
+    def open_streams(self) -> None:
+        for number, wanted in enumerate(self.wanted):
+            if wanted is None and self.foreground:
+                continue        # inherited
+            if wanted is None:
+                wanted = self.opened[1] if number == 2 else os.devnull
+            self.opened[number] = fd = _open_stream(wanted, number)
+            pidfile = self.pidfile or self.held
+            if pidfile and os.path.samestat(os.fstat(fd),
+                                            os.fstat(pidfile.fd)):
+                raise DaemonizeError(f"{wanted} is the pidfile")
+
+    def reset_signals(self) -> None:
+        """To default: for a command all, else what was inherited ignored."""
+        for number in range(1, signal.NSIG):
+            if self.command or number in _IGNORED and (
+                    signal.getsignal(number) in (signal.SIG_IGN,
+                                                 signal.SIG_DFL)):
+                try:
+                    signal.signal(number, signal.SIG_DFL)
+                except (OSError, ValueError):
+                    pass        # KILL, STOP, and those that libc keeps
+
+    def complete(self) -> None:
+        """The last steps; with a command, never returns."""
+        if self.chdir is not None:
+            with _doing(f"change directory to {self.chdir}"):
+                os.chdir(self.chdir)
+        if self.identity:
+            self.identity.assume()
+        if self.command:
+            signal.pthread_sigmask(signal.SIG_SETMASK, ())
+            _execute(self.command)
+        for fd in self.opened:
+            if fd >= 0:
+                os.close(fd)
+
+    # The detached start
+
+    def detach(self) -> tuple[int, str]:
+        """(pid, note) in the launcher, or what went wrong is raised there;
+        (0, "") in the daemon.
+        """
+        launcher = os.getpid()
+        told, report = _pipe()
+        starter = _fork()
+        if starter == 0:
+            told.close()
+            self.be_starter(launcher, report)
+            return 0, ""
+        report.close()
+        with told:
+            answer = told.read()
+        _reap(starter)
+        return _outcome(answer)
+
+    def be_starter(self, launcher: int, report: IO[bytes]) -> None:
+        """Returns in the daemon only."""
+        error, note = None, ""
+        try:
+            self.prepare(launcher)
+            heard, progress = _pipe()
+            go, said = _pipe()
+            self.daemon = _fork()
+            if self.daemon == 0:
+                for pipe in (report, heard, said):
+                    pipe.close()
+                return self.be_daemon(go, progress)
+            progress.close()
+            go.close()
+            note = self.oversee(heard, said)
+        except BaseException as problem:
+            error = problem
+        try:
+            if error:
+                self.clean_up()
+        except DaemonizeError as second:
+            error = DaemonizeError(f"{error}; {second}")
+        finally:
+            _tell_outcome(report, error, self.daemon, note)
+            os._exit(0)
+
+    def prepare(self, launcher: int) -> None:
+        """All that the daemon will inherit, and can fail."""
+        os.setsid()
+        # Before the fork: ignored, SIGCHLD would take the exit status away
+        self.sigchld = signal.getsignal(signal.SIGCHLD)
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+        if self.umask is not None:
+            os.umask(self.umask)
+        _fill_standard_streams()
+        self.acquire(launcher)
+        self.open_streams()
+        _redirect(self.opened)
+
+    def be_daemon(self, go: IO[bytes], progress: IO[bytes]) -> None:
+        """The starter learns how it goes; exec or R says: well."""
+        try:
+            os.setpgid(0, 0)
+            if self.sigchld is not None:
+                signal.signal(signal.SIGCHLD, self.sigchld)
+            self.reset_signals()
+            for name in _STALE:
+                os.environ.pop(name, None)
+            # Before the lock: any of these may be a descriptor of the pidfile
+            _close_inherited(self.keep_fds)
+            if self.pidfile:
+                self.pidfile.close()
+            self.hold(go, progress)
+            self.complete()
+            _tell(progress, b"R")
+        except BaseException as error:
+            _tell_outcome(progress, error)
+            self.release()
+            os._exit(DaemonizeError.exit_status)
+        progress.close()
+        go.close()
+
+    def oversee(self, heard: IO[bytes], said: IO[bytes]) -> str:
+        """In the starter; returns what is to be said of a success."""
+        sizes = [os.fstat(fd).st_size for fd in self.opened]
+        self.register(self.daemon, heard, said)
+        answer = heard.read()
+        if answer not in (b"", b"R"):
+            _outcome(answer)
+        began = time.monotonic()
+        # With neither R nor an exec, it was a death that closed the pipe
+        died = not answer and not self.command
+        status = self.await_end(10 if died else self.wait)
+        if status is None:
+            return ""
+        name = (self.command or ["the daemon"])[0]
+        how = (f"{name} {_how_it_ended(status)} after "
+               f"{time.monotonic() - began:.2f} s")
+        if status != 0:
+            raise self.death(how, sizes)
+        if not self.pidfile:
+            return ""
+        self.remove_pidfile()
+        return (f"{how}; if it put itself into the background it is out of "
+                "reach: let it stay in the foreground")
+
+    def await_end(self, timeout: float) -> int | None:
+        """The daemon's wait status, if it ends by then."""
+        reader, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        deadline = time.monotonic() + timeout
+        while timeout:
+            pid, status = os.waitpid(self.daemon, os.WNOHANG)
+            if pid:
+                self.ended = True
+                return status
+            if not _await_readable(reader, deadline - time.monotonic()):
+                break
+            os.read(reader, 512)
+        return None
+
+    def death(self, how: str, sizes: list[int]) -> DaemonizeError:
+        """An early death, in words, and with the last words of the dead."""
+        logs = {path: size for path, size, fd in zip(
+                    self.wanted[1:], sizes[1:], self.opened[1:])
+                if isinstance(path, str)
+                and stat.S_ISREG(os.fstat(fd).st_mode)}
+        lines = [line for log in logs.items() for line in _last_lines(*log)]
+        if not logs:
+            how += "; its output went to /dev/null, and --stdout FILE keeps it"
+        else:
+            how += "; the last that it wrote to " if lines else (
+                "; it wrote nothing to ")
+            how += " and ".join(logs) + ":" * bool(lines)
+        return DaemonizeError(how, details=lines)
+
+    def remove_pidfile(self) -> None:
+        if self.pidfile:
+            self.pidfile.lock()
+            self.pidfile.remove_if_free()
+            self.pidfile.unlock()
+
+    def clean_up(self) -> None:
+        """After a failure: no process and no pidfile is left."""
+        if self.daemon > 0:
+            if not self.ended:
+                os.kill(self.daemon, signal.SIGKILL)
+                _reap(self.daemon)
+            try:
+                os.killpg(self.daemon, signal.SIGKILL)
+            except ProcessLookupError:
+                pass            # it left no child
+        self.remove_pidfile()
+
+    # The start in the foreground
+
+    def claim(self) -> None:
+        """Holds the pidfile in this process; a forked helper writes it."""
+        if self.path is None:
+            return
+        launcher = os.getpid()
+        heard, answers = _pipe()
+        questions, said = _pipe()
+        helper = _fork()
+        if helper == 0:
+            try:
+                heard.close()
+                said.close()
+                self.acquire(launcher)
+                _tell(answers, b"A")
+                self.register(launcher, questions, answers)
+            except BaseException as error:
+                _tell_outcome(answers, error)
+            finally:
+                os._exit(0)
+        answers.close()
+        questions.close()
+        try:
+            with heard, said:
+                answer = heard.read(1)
+                if answer != b"A":
+                    _outcome(answer + heard.read())
+                self.hold(heard, said)
+        finally:
+            _reap(helper)       # the command is to have no child of ours
+
+    def stay(self) -> None:
+        """Goes through the steps without a fork that stays."""
+        umask = None if self.umask is None else os.umask(self.umask)
+        saved = [_open_stream(fd, fd) if _is_open(fd) else -1
+                 for fd in range(3)]
+        try:
+            self.claim()
+            self.open_streams()
+            _redirect(self.opened)
+            self.reset_signals()
+            self.complete()
+        except BaseException:
+            _redirect(saved)    # the message goes where the user stands
+            self.release()
+            if umask is not None:
+                os.umask(umask)
+            raise
+        for fd in saved:
+            if fd >= 0:
+                os.close(fd)
+
+
+
+# ---- daemonize() --------------------------------------------------------
+
+class _Self:
+    """What daemonize() has made of this process; there is one, _SELF."""
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.pidfile: _PidFile | None = None
+
+    def is_daemon(self) -> bool:
+        return self.pid == os.getpid()      # not so in a child it has forked
+
+    def holds(self, path: str) -> bool:
+        """Is path the pidfile that this very process holds?
+
+        Then it must not be opened: closing it again would drop the lock.
+        """
+        if not self.is_daemon() or self.pidfile is None:
+            return False
+        try:
+            return os.path.samestat(os.stat(path),
+                                    os.fstat(self.pidfile.fd))
+        except OSError:         # the file was removed
+            return os.path.abspath(path) == self.pidfile.path
+
+    def remove_pidfile(self) -> None:
+        if self.is_daemon() and self.pidfile:
+            self.pidfile.remove_held()
+
+    def end(self) -> None:
+        """What stop() does in the daemon itself."""
+        import threading
+        if threading.current_thread() is threading.main_thread():
+            raise SystemExit(0)
+        os.kill(self.pid, signal.SIGTERM)
+
+    def settle(self, pidfile: _PidFile | None) -> None:
+        """The daemon's own last steps, after which it is the program's."""
+        import atexit
+        self.pid = os.getpid()
+        self.pidfile = pidfile
+        atexit.register(self.remove_pidfile)
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            signal.signal(signal.SIGTERM, self._exit_on_sigterm)
+        # Started with 0, 1, 2 closed, Python has None here; now they exist
+        for fd, name in enumerate(("stdin", "stdout", "stderr")):
+            if getattr(sys, name) is None and _is_open(fd):
+                setattr(sys, name, open(fd, "w" if fd else "r", 1,
+                                        errors="backslashreplace"))
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def _exit_on_sigterm(self, number: int, frame: object) -> None:
+        if self.is_daemon():
+            raise SystemExit(0)
+        signal.signal(number, signal.SIG_DFL)   # a child: die as children do
+        os.kill(os.getpid(), number)
+
+
+_SELF = _Self()
+
+
+def _refuse_event_loop() -> None:
+    asyncio = sys.modules.get("asyncio")
+    try:
+        if asyncio is None or not asyncio.get_running_loop():
+            return
+    except RuntimeError:
+        return                  # none is running, as it should be
+    raise DaemonizeError("daemonize() must come before the event loop: "
+                         "neither loop nor threads survive the fork")
+
+
+def _flush() -> None:
+    """Before a fork: what is buffered would be written twice."""
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None and not getattr(stream, "closed", False):
+            with _doing("write what is buffered for stdout and stderr"):
+                stream.flush()
+
+
+def daemonize(pidfile: Path | None = None, stdin: Stream = None,
+              stdout: Stream = None, stderr: Stream = None, *,
+              chdir: Path | None = "/", umask: int | None = 0o022,
+              user: User = None, group: User = None,
+              keep_fds: Iterable[Any] = (), foreground: bool = False,
+              wait: float = 0) -> None:
+    """Make the calling program a daemon, as daemon(7) has it.
+
+    Returns in the daemon: a new process in a new session, without a
+    controlling terminal, leader of its own process group.  The calling
+    process leaves with status 0, its stdio flushed; its atexit handlers and
+    finally blocks do not run there, as they belong to the daemon now.  If
+    anything fails, it raises in the calling process, which goes on
+    unchanged: AlreadyRunning if the pidfile's daemon runs, else
+    DaemonizeError (TypeError, ValueError for a wrong argument).
+
+    pidfile     path; holds the pid, and is the lock of the single instance
+                for the daemon's life.  Removed by an atexit handler, so
+                before those that were registered earlier run
+    stdin, stdout, stderr
+                path, open file, descriptor or None: /dev/null, for stderr
+                wherever stdout goes.  Files are appended to, and created
+                with mode 0640 less umask
+    chdir       directory to go to; None: stay
+    umask       0 to 0o777; None: keep
+    user        "name", "name:group" or uid to become, with all its groups;
+                HOME, USER, LOGNAME and SHELL follow
+    group       name or gid, instead of the user's own
+    keep_fds    inherited descriptors (numbers, or objects with fileno())
+                that stay open; what the program opened itself always does
+    foreground  do not fork: same process, session, terminal, environment,
+                descriptors, and streams where they are None
+    wait        seconds in which a death of the daemon is a failed start
+
+    In the daemon SIGTERM raises SystemExit(0), so that finally blocks and
+    atexit handlers run, unless the program handles SIGTERM itself.  No
+    signal is blocked, and none ignored that was so when the module was
+    imported.  Call it before threads and event loops are started: neither
+    survives a fork.
+    """
+    _require_posix()
+    _refuse_event_loop()
+    start = _Start(pidfile, (stdin, stdout, stderr), chdir=chdir, umask=umask,
+                   user=user, group=group, keep_fds=keep_fds, wait=wait,
+                   foreground=foreground)
+    path = start.path and os.path.abspath(start.path)
+    _flush()
+    if foreground:
+        start.stay()
+    elif start.detach()[0]:
+        _SELF.remove_pidfile()      # of a daemon that daemonizes again
+        os._exit(0)
+    if start.held and path:
+        start.held.path = path      # wherever the program goes from here
+    _SELF.settle(start.held)
+
+
+# ---- Control ------------------------------------------------------------
+
+def _inspect(path: str) -> _Verdict:
+    """Whether the daemon runs; DaemonizeError if that cannot be told."""
+    verdict = _Verdict()
+    if _SELF.holds(path):
+        verdict.pid = os.getpid()
+        return verdict
+    try:
+        pidfile = _PidFile(path)
+    except FileNotFoundError:
+        verdict.exists = False
+        return verdict
+    try:
+        return pidfile.judge()
+    finally:
+        pidfile.close()
+
+
+def status(pidfile: Path) -> int | None:
+    """The pid of the running daemon, or None.
+
+    Raises DaemonizeError where that cannot be told: no permission, not a
+    pidfile, held where its pid is not known (another pid namespace).
+    """
+    _require_posix()
+    return _inspect(_path(pidfile)).known_pid(_path(pidfile))
+
+
+class _Target:
+    """A running daemon to be signalled.
+
+    Its pid was read a moment ago, and may be somebody else's by now.  So it
+    is pinned by a pidfd first, and the kernel asked again who holds the
+    lock: then the pidfd is the daemon's.  Without pidfds the kernel is asked
+    directly before each kill(2).
+    """
+
+    def __init__(self, path: str) -> None:
+        try:
+            self.pidfile = _PidFile(path)
+        except FileNotFoundError:
+            raise NotRunning(f"not running: there is no {path}") from None
+        self.pidfd = -1
+        try:
+            self.pid = self._find(path)
+            while not self._pin():
+                self.pid = self._find(path)
+            self.uid = _uid_of(self.pid)
+            leads = os.getpgid(self.pid) == self.pid
+            self.session = _session_of(self.pid) if leads else None
+        except ProcessLookupError:
+            self.session = None     # gone a moment ago
+        except BaseException:
+            self.close()
+            raise
+
+    def _find(self, path: str) -> int:
+        verdict = self.pidfile.judge()
+        pid = verdict.known_pid(path)
+        if pid is None:
+            stranger = verdict.stranger and self.pidfile.held_by_stranger(
+                verdict.stranger)
+            raise NotRunning(f"not running: {stranger or path + ' is stale'}")
+        if not verdict.locked:
+            raise DaemonizeError(
+                f"pid {pid} has let its lock on {path} go: if it is the "
+                f"daemon, kill {pid} yourself", pid=pid)
+        return pid
+
+    def _pin(self) -> bool:
+        try:
+            self.pidfd = _pidfd_open(self.pid) if _pidfd_open else -1
+        except ProcessLookupError:
+            return False
+        except OSError:
+            pass                # an old kernel, or a seccomp filter
+        if not self.is_held():
+            self.unpin()
+            return False
+        return True
+
+    def unpin(self) -> None:
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+        self.pidfd = -1
+
+    def close(self) -> None:
+        self.unpin()
+        self.pidfile.close()
+
+    def is_held(self) -> bool:
+        lock = self.pidfile.ask(_DAEMON_BYTE)
+        return lock is not None and lock[0] == self.pid
+
+    def signal(self, *numbers: int) -> None:
+        try:
+            for number in numbers:
+                if self.pidfd >= 0:
+                    signal.pidfd_send_signal(self.pidfd, number)
+                elif self.is_held():
+                    os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass                # gone in the meantime
+        except PermissionError as error:
+            raise DaemonizeError(f"cannot signal {_who(self.pid)}: "
+                                 f"{error.strerror}") from error
+
+    def is_gone(self, timeout: float) -> bool:
+        if self.pidfd >= 0:
+            return _await_readable(self.pidfd, timeout)
+        return _poll(lambda: not self.is_held(), timeout)
+
+
+def _clear(path: str, owner: int | None = None) -> str:
+    """Removes a dead daemon's pidfile; returns why it could not."""
+    if not os.path.lexists(path):
+        return ""
+    try:
+        pidfile = _PidFile(path, os.O_RDWR, owner)
+        try:
+            pidfile.lock()
+            pidfile.remove_if_free()
+        finally:
+            pidfile.close()
+    except DaemonizeError as error:
+        return str(error)
+    return ""
+
+
+def _signal_number(word: int | str) -> int:
+    """"TERM", "sigterm", "15", 15 -> 15; else ValueError."""
+    if str(word).isdigit() and int(word) in _all_signals():
+        return int(word)
+    name = str(word).upper()
+    name = name if name.startswith("SIG") else f"SIG{name}"
+    if name not in signal.Signals.__members__:
+        raise ValueError(f"unknown signal: {word}")
+    return int(signal.Signals[name])
+
+
+def _seconds(word: str) -> float:
+    if not 0 <= float(word) < 1e6:
+        raise ValueError(f"bad number of seconds: {word}")
+    return float(word)
+
+
+def _schedule(retry: str | float) -> list[tuple[int, float]]:
+    """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)]; "10" is
+    TERM/10/KILL/10.  A signal without a time has 5 s.
+    """
+    words = str(retry).split("/")
+    if len(words) == 1 and words[0][:1].isdigit():
+        words = ["TERM", words[0], "KILL", words[0]]
+    steps = []
+    while words:
+        number = _signal_number(words.pop(0))
+        timed = words and words[0][:1].isdigit()
+        steps.append((number, _seconds(words.pop(0)) if timed else 5.0))
+    return steps
+
+
+def send_signal(pidfile: Path, sig: int | str) -> None:
+    """Signal the running daemon, and nobody else.
+
+    sig is a number or a name, "HUP" or "SIGHUP".  Raises ValueError for an
+    unknown one, NotRunning, and DaemonizeError without permission or if the
+    kernel does not name the daemon.  The pid in the file is never believed.
+    """
+    _require_posix()
+    number = _signal_number(sig)
+    if _SELF.holds(_path(pidfile)):
+        os.kill(os.getpid(), number)
+        return
+    target = _Target(_path(pidfile))
+    try:
+        target.signal(number)
+        if number == signal.SIGTERM:
+            target.signal(signal.SIGCONT)       # it may be stopped
+    finally:
+        target.close()
+
+
+def _stop(path: str, schedule: list[tuple[int, float]],
+          first: int | None = None) -> tuple[int, str]:
+    """(pid, why the pidfile could not be removed)"""
+    try:
+        target = _Target(path)
+    except NotRunning as error:
+        why = _clear(path)
+        raise NotRunning(f"{error}; {why}" if why else str(error)) from None
+    try:
+        for number, seconds in schedule:
+            target.signal(first or number, signal.SIGCONT)
+            first = None
+            if target.is_gone(seconds):
+                break
+        else:
+            total = sum(seconds for _, seconds in schedule)
+            raise DaemonizeError(f"{_who(target.pid)} did not end in "
+                                 f"{total:g} s", 124, target.pid)
+        _kill_group(target.pid, target.session)
+    finally:
+        target.close()
+    return target.pid, _clear(path, target.uid)
+
+
+def stop(pidfile: Path, retry: str | float = "TERM/10/KILL/5", *,
+         signal: int | str | None = None) -> None:
+    """End the running daemon; returns when it is gone.
+
+    retry is a schedule as in start-stop-daemon(8), signals and seconds in
+    turn; a number alone is TERM/number/KILL/number.  signal replaces the
+    first signal.  What is left of the daemon's process group is killed, and
+    the pidfile removed (where the caller may; a stale one harms nothing).
+    Raises NotRunning; DaemonizeError, with exit_status 124 if it did not
+    end, 125 without permission; ValueError.  Called in the daemon itself,
+    it raises SystemExit(0), or from a thread sends SIGTERM.
+    """
+    _require_posix()
+    schedule = _schedule(retry)
+    first = None if signal is None else _signal_number(signal)
+    if _SELF.holds(_path(pidfile)):
+        _SELF.end()
+        return
+    _stop(_path(pidfile), schedule, first)
+
+
+# ---- The class ----------------------------------------------------------
+
+class Daemon:
+    """The well-known recipe: subclass it and override run().
+
+        class App(Daemon):
+            def run(self): ...
+
+        if __name__ == "__main__":
+            raise SystemExit(App("/run/app.pid", stdout="app.log").main())
+
+    options are daemonize()'s.  A subclass may set self.pidfile, and the
+    streams, itself, without calling super().__init__().
+    """
+
+    pidfile: Path | None = None
+    stdin: Stream = None
+    stdout: Stream = None
+    stderr: Stream = None
+    options: dict[str, Any] | None = None
+
+    def __init__(self, pidfile: Path, stdin: Stream = None,
+                 stdout: Stream = None, stderr: Stream = None,
+                 **options: Any) -> None:
+        self.pidfile = pidfile
+        self.stdin = stdin
+        self.stdout = stdout
+        self.stderr = stderr
+        self.options = options
+
+    def run(self) -> None:
+        """What the daemon does; override it."""
+
+    def start(self) -> None:
+        """Daemonize and run(); returns in the daemon only, after run().
+
+        If it is running already, says so on stderr and exits with 1;
+        otherwise raises what daemonize() raises.
+        """
+        self._start()
+
+    def stop(self) -> None:
+        """Stop the daemon; if there is none, say so on stderr and return."""
+        try:
+            stop(self._path())
+        except NotRunning:
+            print(f"pidfile {self._path()} does not exist. Daemon not "
+                  "running?", file=sys.stderr)
+
+    def restart(self) -> None:
+        """stop() and start()."""
+        self.stop()
+        self.start()
+
+    def status(self) -> int | None:
+        """The pid of the running daemon, or None."""
+        return status(self._path())
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """start|stop|restart|status|run: returns the exit status.
+
+        argv is without the program's name; None: sys.argv[1:].  run runs in
+        the foreground, with the pidfile locked.
+        """
+        words = list(sys.argv[1:] if argv is None else argv)
+        actions = {"start": self.start, "stop": self._main_stop,
+                   "restart": self.restart, "status": self._main_status,
+                   "run": self._main_run}
+        if len(words) != 1 or words[0] not in actions:
+            print(f"usage: {os.path.basename(sys.argv[0])} "
+                  f"{'|'.join(actions)}", file=sys.stderr)
+            return _UsageError.exit_status
+        try:
+            return actions[words[0]]() or 0
+        except DaemonizeError as error:
+            print(f"daemonize: {error}", file=sys.stderr)
+            return error.exit_status
+
+    def _path(self) -> str:
+        if self.pidfile is None:
+            raise DaemonizeError("this Daemon has no pidfile")
+        return _path(self.pidfile)
+
+    def _start(self, **more: Any) -> None:
+        if self.pidfile is not None:    # run() is elsewhere, and may ask
+            self.pidfile = os.path.abspath(self._path())
+        try:
+            daemonize(self.pidfile, self.stdin, self.stdout, self.stderr,
+                      **{**(self.options or {}), **more})
+        except AlreadyRunning:
+            print(f"pidfile {self._path()} already exist. Daemon already "
+                  "running?", file=sys.stderr)
+            raise SystemExit(1) from None
+        self.run()
+
+    def _main_run(self) -> None:
+        self._start(foreground=True)
+
+    def _main_stop(self) -> int:
+        was_running = self.status() is not None
+        self.stop()
+        return 0 if was_running else NotRunning.exit_status
+
+    def _main_status(self) -> int:
+        try:
+            verdict = _inspect(self._path())
+            pid = verdict.known_pid(self._path())
+        except DaemonizeError as error:
+            error.exit_status = 4
+            raise
+        if pid is not None:
+            print(pid)
+            return 0
+        print("not running", file=sys.stderr)
+        return 1 if verdict.exists else 3
+
+
+# ---- The command line ---------------------------------------------------
+
+_HELP = """\
+usage: daemonize.py [options] -- command [args...]     start it as a daemon
+       daemonize.py [options] --restart -- command [args...]
+       daemonize.py --pidfile FILE --status | --stop | --signal SIG
+
+  -p, --pidfile FILE    pidfile and single-instance lock
+  -i, --stdin FILE      [/dev/null]
+  -o, --stdout FILE     appended to [/dev/null]
+  -e, --stderr FILE     appended to [where stdout goes]
+  -d, --chdir DIR       [stay]
+  -k, --umask OCTAL     [inherited]
+  -u, --user USER[:GROUP]  and -g, --group GROUP: names or numbers
+  -f, --foreground      do not detach: for systemd, runit, s6, docker
+      --wait SEC        a death within SEC fails the start [0.2; 0: off]
+
+      --status          is it running?  --json: for programs
+      --stop            end it, and what is left of its process group
+      --restart         stop it, if it runs, and start
+  -s, --signal SIG      signal it; with --stop: instead of the first TERM
+  -R, --retry SCHEDULE  for stopping: SEC, or [TERM/10/KILL/5]
+      --oknodo          exit 0, not 1, when there is nothing to do
+  -v, --verbose  -q, --quiet  --version  -h, --help
+
+exit status: 0 done, 1 nothing to do (already running, not running), 2 usage,
+124 timed out, 125 could not start, 126 not executable, 127 not found
+--status: 0 running, 1 dead with a pidfile left, 3 not running, 4 unknown
+--foreground, once it runs: the command's own
+
+example: daemonize.py -p app.pid -o app.log -- python3 -u app.py
+"""
+
+
+def _octal(word: str) -> int:
+    if not word.isdigit() or int(word, 8) > 0o777:
+        raise ValueError(word)
+    return int(word, 8)
+
+
+# long option: letter, what makes its value of a word
+_OPTIONS: dict[str, tuple[str, Callable[[str], Any] | None]] = {
+    "pidfile": ("p", str), "stdin": ("i", str), "stdout": ("o", str),
+    "stderr": ("e", str), "chdir": ("d", str), "umask": ("k", _octal),
+    "user": ("u", str), "group": ("g", str), "foreground": ("f", None),
+    "wait": ("", _seconds), "status": ("", None), "json": ("", None),
+    "stop": ("", None), "restart": ("", None),
+    "signal": ("s", _signal_number), "retry": ("R", _schedule),
+    "oknodo": ("", None), "verbose": ("v", None), "quiet": ("q", None),
+    "version": ("", None), "help": ("h", None)}
+
+
+def _getopt() -> Any:
+    """getopt, without gettext, which it can do without: 5 ms a start."""
+    spare = "gettext" not in sys.modules
+    if spare:
+        sys.modules["gettext"] = None   # type: ignore[assignment]
+    try:
+        import getopt
+    finally:
+        if spare:
+            del sys.modules["gettext"]
+    return getopt
+
+
+def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
+    """Fills options, returns the command."""
+    getopt = _getopt()
+    names = {"-" + letter: name for name, (letter, _) in _OPTIONS.items()}
+    try:
+        found, command = getopt.getopt(
+            argv, "".join(letter + ":" * bool(letter and convert)
+                          for letter, convert in _OPTIONS.values()),
+            [name + "=" * bool(convert)
+             for name, (_, convert) in _OPTIONS.items()])
+    except getopt.GetoptError as error:
+        raise _UsageError(f"{error} (see --help)") from None
+    for option, word in found:
+        name = names.get(option, option[2:])
+        convert = _OPTIONS[name][1]
+        try:
+            options[name] = convert(word) if convert else True
+        except ValueError:
+            raise _UsageError(f"bad --{name}: {word} (see --help)") from None
+    return list(command)
+
+
+def _write(fd: int, text: str) -> None:
+    """Unbuffered: nothing is left that could fail again at exit."""
+    if _is_open(fd):
+        with _doing("write to standard output"):
+            os.write(fd, text.encode(sys.getfilesystemencoding(),
+                                     "backslashreplace"))
+
+
+def _json(path: str, verdict: _Verdict) -> str:
+    import json
+    return json.dumps({"running": verdict.running, "pid": verdict.pid,
+                       "pidfile": path, "workers": []}) + "\n"
+
+
+class _CommandLine:
+    """The actions, one method each, which returns the exit status."""
+
+    def __init__(self, options: dict[str, Any], command: list[str]) -> None:
+        self.options = options
+        self.command = command
+        self.path = options.get("pidfile", "")
+
+    def complain(self, text: object) -> None:
+        if "quiet" not in self.options:
+            try:
+                _write(2, f"daemonize: {text}\n")
+            except DaemonizeError:
+                pass            # the exit status has to say it all
+
+    def boast(self, text: str) -> int:
+        if "verbose" in self.options and "quiet" not in self.options:
+            _write(1, f"daemonize: {text}\n")
+        return 0
+
+    def help(self) -> int:
+        _write(1, _HELP)
+        return 0
+
+    def version(self) -> int:
+        _write(1, f"daemonize {__version__}\n")
+        return 0
+
+    def wanted(self) -> _Start:
+        get = self.options.get
+        return _Start(
+            get("pidfile"), (get("stdin"), get("stdout"), get("stderr")),
+            chdir=get("chdir"), umask=get("umask"), user=get("user"),
+            group=get("group"), wait=get("wait", 0.2),
+            foreground=get("foreground", False), command=self.command)
+
+    def start(self, wanted: _Start | None = None) -> int:
+        wanted = wanted or self.wanted()
+        if wanted.foreground:
+            wanted.stay()       # does not return
+        pid, note = wanted.detach()
+        if note:
+            self.complain(note)
+        return self.boast(f"started, pid {pid}")
+
+    def restart(self) -> int:
+        """Looks for all that could fail before it stops what runs."""
+        wanted = self.wanted()
+        if wanted.umask is not None:
+            os.umask(wanted.umask)
+        wanted.open_streams()
+        try:
+            _stop(self.path, self.options.get("retry", _schedule("10")))
+        except NotRunning:
+            pass                # then there is only the start
+        return self.start(wanted)
+
+    def stop(self) -> int:
+        pid, why = _stop(self.path, self.options.get(
+            "retry", _schedule("TERM/10/KILL/5")), self.options.get("signal"))
+        if why:
+            self.complain(f"stopped pid {pid}, but {why}")
+        return self.boast(f"stopped pid {pid}")
+
+    def signal(self) -> int:
+        send_signal(self.path, self.options["signal"])
+        return self.boast(f"sent {_signal_name(self.options['signal'])}")
+
+    def status(self) -> int:
+        try:
+            verdict = _inspect(self.path)
+            if "json" in self.options:
+                _write(1, _json(self.path, verdict))
+            verdict.known_pid(self.path)
+        except DaemonizeError as error:
+            error.exit_status = 4
+            raise
+        if "json" in self.options:
+            pass
+        elif verdict.running:
+            _write(1, f"running, pid {verdict.pid}\n")
+        else:
+            self.complain(f"not running: {self.path} is stale"
+                          if verdict.exists else
+                          f"not running: there is no {self.path}")
+        return 0 if verdict.running else 1 if verdict.exists else 3
+
+    def act(self) -> int:
+        """Finds out what is wanted, and does it."""
+        actions: list[str] = [
+            name for name in ("help", "version", "status", "stop", "restart")
+            if name in self.options] or [
+                "signal" if "signal" in self.options else "start"]
+        action = actions[0]
+        if action in ("help", "version"):
+            return self.help() if action == "help" else self.version()
+        if len(actions) > 1:
+            raise _UsageError(f"--{action} or --{actions[1]}, not both")
+        if action != "start" and not self.path:
+            raise _UsageError(f"--{action} needs --pidfile")
+        starts = action in ("start", "restart")
+        if starts and not self.command:
+            raise _UsageError("no command given (see --help)")
+        if self.command and not starts:
+            raise _UsageError(f"--{action} takes no command")
+        result: int = getattr(self, action)()
+        return result
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status.
+
+    argv is without the program's name; None: sys.argv[1:].
+    """
+    line = _CommandLine({}, [])
+    try:
+        _require_posix()
+        command = _parse(list(sys.argv[1:] if argv is None else argv),
+                         line.options)
+        line = _CommandLine(line.options, command)
+        return line.act()
+    except DaemonizeError as error:
+        if error.exit_status == 1 and "oknodo" in line.options:
+            return line.boast(str(error))
+        line.complain(error)
+        return error.exit_status
+    except OSError as error:    # out of descriptors or memory, say
+        line.complain(error)
+        return DaemonizeError.exit_status
+
+
+if __name__ == "__main__":
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)    # no traceback
+    os._exit(main())    # nothing is buffered; finalizing would take 3 ms

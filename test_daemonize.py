@@ -1,0 +1,2449 @@
+"""Tests of daemonize.py: real processes, observed from outside.
+
+    python3 test_daemonize.py            all of them, about half a minute
+    python3 test_daemonize.py -v ControlTest
+    python3 test_daemonize.py bench      speed, beside the peers installed
+"""
+import contextlib
+import errno
+import faulthandler
+import fcntl
+import json
+import os
+import pwd
+import re
+import select
+import shutil
+import signal
+import socket
+import stat
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SCRIPT = os.path.join(HERE, "daemonize.py")
+README = os.path.join(HERE, "README.md")
+ROOT = os.geteuid() == 0
+LINUX = sys.platform.startswith("linux")
+PYPY = sys.implementation.name == "pypy"
+MARK = "DAEMONIZE_TEST"     # in the environment of all that a test starts
+FAST = ["-S", "-E"]         # helpers need no site-packages
+
+# Reports itself as one line of JSON in the file it is given, and stays.
+SPY = r"""
+import json, os, signal, sys, time
+def status():
+    fields = {}
+    for line in open("/proc/self/status"):
+        key, _, value = line.partition(":")
+        fields[key] = value.strip()
+    return fields
+def tty():
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+        return True
+    except OSError:
+        return False
+fds = {}
+for name in os.listdir("/proc/self/fd"):
+    try:
+        fds[name] = os.readlink("/proc/self/fd/" + name)
+    except OSError:
+        pass
+fields = status()
+umask = os.umask(0)
+os.umask(umask)
+report = dict(
+    pid=os.getpid(), ppid=os.getppid(), sid=os.getsid(0), pgid=os.getpgrp(),
+    cwd=os.getcwd(), umask=umask, fds=fds, tty=tty(), argv=sys.argv[2:],
+    ignored=int(fields["SigIgn"], 16), blocked=int(fields["SigBlk"], 16),
+    uid=os.getresuid(), gid=os.getresgid(), groups=os.getgroups(),
+    environ=dict(os.environ))
+with open(sys.argv[1] + ".new", "w") as file:
+    json.dump(report, file)
+os.rename(sys.argv[1] + ".new", sys.argv[1])
+time.sleep(1000)
+"""
+
+
+def wait_until(condition, timeout=15.0, what=""):
+    """The one place that sleeps; returns the condition's true value."""
+    deadline = time.monotonic() + timeout
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > deadline:
+            raise AssertionError("waited %g s for %s, saw %r" % (
+                timeout, what or condition, value))
+        time.sleep(0.005)
+
+
+def is_alive(pid):
+    """Neither gone nor a zombie."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    try:
+        with open("/proc/%d/stat" % pid, "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in b"ZX"
+    except OSError:
+        return not LINUX
+
+
+def marked(mark):
+    """The pids of all processes with that mark in their environment."""
+    wanted = ("%s=%s" % (MARK, mark)).encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit() and int(name) != os.getpid():
+            try:
+                with open("/proc/%s/environ" % name, "rb") as file:
+                    if wanted in file.read().split(b"\0"):
+                        found.append(int(name))
+            except OSError:
+                pass
+    return [pid for pid in found if is_alive(pid)]
+
+
+class DaemonTestCase(unittest.TestCase):
+    """A directory of its own, and no process left behind."""
+
+    maxDiff = None
+
+    def setUp(self):
+        faulthandler.dump_traceback_later(120, exit=True)
+        self.addCleanup(faulthandler.cancel_dump_traceback_later)
+        self.dir = os.path.realpath(tempfile.mkdtemp(prefix="daemonize-"))
+        os.chmod(self.dir, 0o755)
+        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.addCleanup(self.kill_all)
+        self.p = self.path("p")
+        self.log = self.path("log")
+        self.env = dict(os.environ, **{MARK: self.dir})
+        for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE",
+                     "PYTHONUNBUFFERED", "NOTIFY_SOCKET"):
+            self.env.pop(name, None)
+        # Written once, in the way of nobody's checkout
+        self.env["PYTHONPATH"] = HERE
+        self.env["PYTHONDONTWRITEBYTECODE"] = "1"
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def kill_all(self):
+        if not LINUX:
+            return
+        while True:
+            left = marked(self.dir)
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.kill(pid, signal.SIGKILL)
+            if not left:
+                break
+
+    def assert_nothing_left(self, but=()):
+        wait_until(lambda: set(marked(self.dir)) <= set(but),
+                   what="the end of all processes")
+
+    def write(self, name, text):
+        with open(self.path(name), "w") as file:
+            file.write(text)
+        return self.path(name)
+
+    def read(self, name):
+        with open(self.path(name), errors="replace") as file:
+            return file.read()
+
+    def script(self, name, text):
+        path = self.write(name, text)
+        os.chmod(path, 0o755)
+        return path
+
+    def popen(self, command, **options):
+        options = dict(dict(cwd=self.dir, env=self.env,
+                            stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            universal_newlines=True), **options)
+        process = subprocess.Popen(command, **options)
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        for stream in (process.stdout, process.stderr):
+            if stream:
+                self.addCleanup(stream.close)
+        return process
+
+    def call(self, command, **options):
+        """(status, stdout, stderr); hangs if a daemon keeps our pipes."""
+        options = dict(dict(cwd=self.dir, env=self.env, timeout=60,
+                            stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            universal_newlines=True), **options)
+        done = subprocess.run(command, **options)
+        return done.returncode, done.stdout, done.stderr
+
+    def cli(self, *args, **options):
+        return self.call([sys.executable, SCRIPT] + list(args), **options)
+
+    def ok(self, *args, **options):
+        """A call that must succeed without a word on stderr; its stdout."""
+        status, out, err = self.cli(*args, **options)
+        self.assertEqual((status, err), (0, ""))
+        return out
+
+    def fails(self, status, message, *args, **options):
+        """A call that must fail with that status and, as one line, message
+        (a regular expression).
+        """
+        got, out, err = self.cli(*args, **options)
+        self.assertEqual((got, out), (status, ""), err)
+        self.assertRegex(err, r"\Adaemonize: " + message + r"\n\Z")
+
+    def start(self, *command, options=()):
+        """Starts a daemon on self.p; its pid."""
+        self.ok("-p", self.p, "--wait", "0", *options, "--", *command)
+        return self.pid()
+
+    def pid(self):
+        return int(self.read("p"))
+
+    def spy(self, *options, **how):
+        """What a spy, started as a daemon, says of itself."""
+        self.write("spy.py", SPY)
+        self.ok("--wait", "0", *options, "--", sys.executable, *FAST,
+                self.path("spy.py"), self.path("report"), **how)
+        return self.report()
+
+    def report(self, name="report"):
+        wait_until(lambda: os.path.exists(self.path(name)), what=name)
+        return json.loads(self.read(name))
+
+    def broken_elf(self, name):
+        """A copy of true(1) that wants a loader which does not exist."""
+        with open("/bin/true", "rb") as file:
+            elf = file.read()
+        broken = re.sub(rb"/lib[^\0]*/ld-[^\0]*", lambda match:
+                        match.group().replace(b"ld", b"xx"), elf)
+        self.assertNotEqual(elf, broken)
+        with open(self.path(name), "wb") as file:
+            file.write(broken)
+        os.chmod(self.path(name), 0o755)
+
+    def python(self, text, *args, **options):
+        """Runs a program that uses the module; (status, stdout, stderr)."""
+        self.write("program.py", text)
+        return self.call([sys.executable, *options.pop("flags", ()),
+                          self.path("program.py"), *args], **options)
+
+    def command_of(self, pid):
+        try:
+            with open("/proc/%d/cmdline" % pid, "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+    def hold_lock(self, path, byte=0, write=False, length=1):
+        """Another process that locks a byte of the file; its pid."""
+        process = self.popen(
+            [sys.executable, *FAST, "-c",
+             "import fcntl, os, sys, time\n"
+             "fd = os.open(%r, os.O_RDWR)\n"
+             "fcntl.lockf(fd, fcntl.%s, %d, %d)\n"
+             "print('locked', flush=True)\n"
+             "time.sleep(1000)" % (path, "LOCK_EX" if write else "LOCK_SH",
+                                   length, byte)])
+        self.assertEqual(process.stdout.readline(), "locked\n")
+        return process.pid
+
+
+@contextlib.contextmanager
+def inheritable(*fds):
+    for fd in fds:
+        os.set_inheritable(fd, True)
+    yield
+    for fd in fds:
+        os.set_inheritable(fd, False)
+
+
+# ---- Starting a command --------------------------------------------------
+
+class StartTest(DaemonTestCase):
+
+    def test_a_daemon_runs_and_is_found_and_stopped(self):
+        pid = self.start("sleep", "1000")
+        self.assertTrue(is_alive(pid))
+        self.assertEqual(self.command_of(pid), b"sleep\0001000\0")
+        self.assertEqual(self.ok("-p", self.p, "--status"),
+                         "running, pid %d\n" % pid)
+        self.assertEqual(marked(self.dir), [pid])   # nothing of ours stays
+        self.assertEqual(self.ok("-p", self.p, "--stop"), "")
+        self.assertFalse(is_alive(pid))
+        self.assertFalse(os.path.exists(self.p))
+        self.fails(3, "not running: there is no .*/p", "-p", self.p,
+                   "--status")
+
+    def test_success_is_silent_and_verbose_says_one_line(self):
+        out = self.ok("-vp", self.p, "sleep", "1000")
+        self.assertEqual(out, "daemonize: started, pid %d\n" % self.pid())
+        pid = self.pid()
+        self.assertEqual(self.ok("-vp", self.p, "--stop"),
+                         "daemonize: stopped pid %d\n" % pid)
+
+    def test_quiet_says_nothing(self):
+        self.assertEqual(self.cli("-q", "nosuchcommand"), (127, "", ""))
+        self.assertEqual(self.cli("-qp", self.p, "--status"), (3, "", ""))
+
+    def test_a_second_start_refuses_and_names_the_pid(self):
+        pid = self.start("sleep", "1000")
+        self.fails(1, "already running: .*/p is held by pid %d" % pid,
+                   "-p", self.p, "--", "sleep", "1000")
+        self.assertEqual(self.cli("-p", self.p, "--oknodo", "sleep", "9"),
+                         (0, "", ""))
+        self.assertEqual(marked(self.dir), [pid])
+        self.assertEqual(self.pid(), pid)
+
+    def test_options_end_at_the_command(self):
+        self.spy("-p", self.p)      # its own -S is not taken for ours
+        self.assertEqual(self.report()["argv"], [])
+        self.ok("-p", self.path("q"), "--wait", "0", "sh", "-c",
+                "echo \"$@\" >%s.new; mv %s.new %s" % (
+                    (self.path("args"),) * 3), "sh", "-v", "--", "--stop")
+        wait_until(lambda: os.path.exists(self.path("args")))
+        self.assertEqual(self.read("args"), "-v -- --stop\n")
+
+    def test_bytes_that_are_not_utf8_reach_the_command(self):
+        name = os.fsencode(self.dir) + b"/\xff\xfe"
+        status = subprocess.call(
+            [os.fsencode(sys.executable), os.fsencode(SCRIPT), b"--wait",
+             b"0", b"-o", name + b".log", b"-p", name + b".pid", b"--",
+             b"sh", b"-c", b"printf %s \"$1\"; touch $0.new; "
+             b"mv $0.new $0", name, b"a\xe9b"], env=self.env)
+        self.assertEqual(status, 0)
+        wait_until(lambda: os.path.exists(name))
+        with open(name + b".log", "rb") as file:
+            self.assertEqual(file.read(), b"a\xe9b")
+        self.assertTrue(os.path.exists(name + b".pid"))
+
+    def test_relative_paths_are_where_the_user_stands(self):
+        os.mkdir(self.path("sub"))
+        self.script("sub/cmd", "#!/bin/sh\necho here; exec sleep 1000\n")
+        self.ok("-p", "p", "-o", "log", "-d", "sub", "./cmd")
+        wait_until(lambda: self.read("log") == "here\n")
+        self.assertEqual(os.readlink("/proc/%d/cwd" % self.pid()),
+                         self.path("sub"))
+
+    def test_a_command_without_a_hash_bang_is_run_by_sh(self):
+        self.script("cmd", "echo $1 >out; exec sleep 1000\n")
+        self.start("./cmd", "word")
+        wait_until(lambda: os.path.exists(self.path("out"))
+                   and self.read("out"))
+        self.assertEqual(self.read("out"), "word\n")
+
+    def test_path_is_searched_as_execvp_does(self):
+        os.mkdir(self.path("a"))
+        os.mkdir(self.path("b"))
+        self.write("a/cmd", "not executable")
+        self.script("b/cmd", "#!/bin/sh\nexec sleep 1000\n")
+        self.env["PATH"] = "a:%s:" % self.path("b") + os.environ["PATH"]
+        pid = self.start("cmd")
+        wait_until(lambda: self.command_of(pid) == b"sleep\0001000\0")
+
+    def test_it_works_with_streams_closed_and_no_environment(self):
+        self.write("spy.py", SPY)
+        with open("/dev/null") as null:
+            code = subprocess.call(
+                ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", "env", "-i",
+                 "%s=%s" % (MARK, self.dir), sys.executable, SCRIPT,
+                 "-p", "p", "-o", "log", "--wait", "0", "--",
+                 sys.executable, *FAST, "spy.py", "report"],
+                cwd=self.dir, stdin=null)
+        self.assertEqual(code, 0)
+        fds = self.report()["fds"]
+        self.assertEqual(fds["0"], "/dev/null")
+        self.assertEqual((fds["1"], fds["2"]), (self.log, self.log))
+
+    def test_it_works_in_a_deleted_directory(self):
+        gone = self.path("gone")
+        os.mkdir(gone)
+        code = self.call(
+            ["sh", "-c", "cd gone && rmdir ../gone && exec \"$@\"", "sh",
+             sys.executable, SCRIPT, "-p", self.p, "sleep", "1000"])
+        self.assertEqual(code, (0, "", ""))
+        self.assertTrue(is_alive(self.pid()))
+
+    def test_as_a_module_and_with_the_terminal_gone(self):
+        self.assertEqual(
+            self.call([sys.executable, "-m", "daemonize", "-p", self.p,
+                       "sleep", "1000"]), (0, "", ""))
+        self.assertTrue(is_alive(self.pid()))
+
+    def test_a_killed_launcher_leaves_the_daemon_running(self):
+        launcher = self.popen([sys.executable, SCRIPT, "-p", self.p,
+                               "--wait", "60", "sleep", "1000"])
+        wait_until(lambda: os.path.exists(self.p) and self.read("p"))
+        launcher.send_signal(signal.SIGINT)
+        self.assertIn(launcher.wait(), (-signal.SIGINT, 130))
+        self.assertEqual(launcher.stderr.read(), "")    # no traceback
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+
+    def test_nobody_polls_while_waiting(self):
+        """The starter sleeps in poll(2), and returns at the death."""
+        began = time.monotonic()
+        self.fails(125, "sh exited with status 3 after 0.*",
+                   "--wait", "50", "sh", "-c", "sleep 0.2; exit 3")
+        self.assertLess(time.monotonic() - began, 30)
+
+
+class TruthTest(DaemonTestCase):
+    """Every failure that can be known comes back as one line."""
+
+    def refused(self, status, message, *args, **options):
+        before = sorted(os.listdir(self.dir))
+        self.fails(status, message, "-p", self.p, *args, **options)
+        self.assertEqual(sorted(os.listdir(self.dir)), before)
+        self.assert_nothing_left()
+
+    def test_command_not_found_shows_path(self):
+        self.env["PATH"] = "/nowhere:/bin"
+        self.refused(127, r"command not found: nosuch \(PATH is "
+                     r"/nowhere:/bin\)", "nosuch")
+        self.refused(127, "command not found: ./nosuch", "./nosuch")
+        self.refused(127, "command not found: .*", "")
+
+    def test_command_not_executable(self):
+        self.write("cmd", "#!/bin/sh\n")
+        self.refused(126, "cannot execute ./cmd: Permission denied", "./cmd")
+        self.refused(126, "%s is a directory" % self.dir, self.dir)
+        self.refused(126, "cannot execute .*: Permission denied",
+                     "--chdir", self.dir, "./cmd")
+
+    def test_missing_interpreter(self):
+        self.script("cmd", "#!/no/such/sh -e\n")
+        self.refused(127, "./cmd exists, but its interpreter /no/such/sh "
+                     "does not", "./cmd")
+        self.script("dos", "#!/bin/sh\r\necho\r\n")
+        self.refused(127, r"./dos exists, but its interpreter /bin/sh\\r "
+                     "does not", "./dos")
+
+    def test_missing_loader_of_an_elf_file(self):
+        self.broken_elf("cmd")
+        self.fails(127, "./cmd exists, but its interpreter.* does not",
+                   "-p", self.p, "./cmd")
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_missing_directory(self):
+        self.refused(125, "cannot change directory to /no/dir: No such file "
+                     "or directory", "-d", "/no/dir", "true")
+        self.write("file", "")
+        self.refused(125, "cannot change directory to file: Not a directory",
+                     "-d", "file", "true")
+
+    def test_unwritable_log(self):
+        for option in ("--stdin", "--stdout", "--stderr"):
+            self.refused(125, "cannot open /no/dir/log: No such file or "
+                         "directory", option, "/no/dir/log", "sleep", "9")
+        self.refused(125, "cannot open %s: Is a directory" % self.dir,
+                     "-o", self.dir, "true")
+
+    def test_a_fifo_without_a_reader_does_not_hang(self):
+        os.mkfifo(self.path("fifo"))
+        self.refused(125, "cannot open fifo: No such device or address",
+                     "-o", "fifo", "true")
+
+    def test_a_log_that_is_the_pidfile(self):
+        self.refused(125, "%s is the pidfile" % self.p, "-o", self.p, "true")
+
+    def test_missing_directory_of_the_pidfile(self):
+        self.fails(125, "cannot open /no/dir/p: No such file or directory",
+                   "-p", "/no/dir/p", "true")
+
+    def test_unknown_user_and_group(self):
+        self.refused(125, "unknown user: nosuchuser", "-u", "nosuchuser",
+                     "true")
+        self.refused(125, "unknown group: nosuchgroup", "-u",
+                     "root:nosuchgroup", "true")
+        self.refused(125, "unknown group: 99999999999", "-g", "99999999999",
+                     "true")
+        self.refused(125, r"uid 123456 has no passwd entry: name a group, "
+                     r"too \(123456:GROUP\)", "-u", "123456", "true")
+
+    def test_usage_errors(self):
+        for message, args in (
+                ("no command given .*", ["-p", self.p]),
+                ("no command given .*", ["-p", self.p, "--restart"]),
+                ("option --nosuch not recognized .*", ["--nosuch", "true"]),
+                ("option --wait requires argument .*", ["--wait"]),
+                ("bad --wait: x .*", ["--wait", "x", "true"]),
+                ("bad --wait: -1 .*", ["--wait", "-1", "true"]),
+                ("bad --wait: nan .*", ["--wait", "nan", "true"]),
+                ("bad --umask: 9 .*", ["--umask", "9", "true"]),
+                ("bad --umask: 1000 .*", ["--umask", "1000", "true"]),
+                ("bad --umask: -1 .*", ["--umask", "-1", "true"]),
+                ("bad --signal: NOPE .*", ["-p", self.p, "-s", "NOPE"]),
+                ("bad --signal: 0 .*", ["-p", self.p, "-s", "0"]),
+                ("bad --signal: 99 .*", ["-p", self.p, "-s", "99"]),
+                ("bad --retry: TERM/x .*", ["-p", self.p, "--stop",
+                                            "--retry", "TERM/x"]),
+                ("bad --retry: .*", ["-p", self.p, "--stop", "--retry", ""]),
+                ("--stop needs --pidfile", ["--stop"]),
+                ("--status needs --pidfile", ["--status"]),
+                ("--signal needs --pidfile", ["--signal", "HUP"]),
+                ("--restart needs --pidfile", ["--restart", "true"]),
+                ("--stop takes no command", ["-p", self.p, "--stop", "x"]),
+                ("--status or --stop, not both",
+                 ["-p", self.p, "--stop", "--status"])):
+            with self.subTest(args=args):
+                self.fails(2, message, *args)
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_a_message_is_one_line_whatever_the_name(self):
+        self.fails(127, r"command not found: ./a\\nb\\x1b\[31m",
+                   "./a\nb\x1b[31m")
+
+    def test_death_within_wait_shows_how_and_the_last_words(self):
+        self.write("log", "old line\n")
+        status, out, err = self.cli(
+            "-p", self.p, "-o", self.log, "sh", "-c",
+            "seq 1 20; printf 'the\\033[1mend\\n' >&2; exit 3")
+        self.assertEqual((status, out), (125, ""))
+        self.assertRegex(err, r"\Adaemonize: sh exited with status 3 after "
+                         r"0\.\d\d s; the last that it wrote to .*/log:\n"
+                         r"    12\n(    \d+\n){8}    the\\x1b\[1mend\n\Z")
+        self.assertFalse(os.path.exists(self.p))
+        self.assertTrue(self.read("log").startswith("old line\n"))
+        self.assert_nothing_left()
+
+    def test_death_within_wait_by_a_signal(self):
+        self.fails(125, r"sh killed by SIGSEGV after 0\.\d\d s; its output "
+                   "went to /dev/null, and --stdout FILE keeps it",
+                   "-p", self.p, "sh", "-c", "kill -SEGV $$")
+        self.fails(125, "sh exited with status 1 after .*; it wrote nothing "
+                   "to log", "-o", "log", "sh", "-c", "exit 1")
+
+    def test_death_within_wait_with_two_logs(self):
+        status, _, err = self.cli(
+            "-o", "out", "-e", "err", "sh", "-c",
+            "echo one; echo two >&2; exit 1")
+        self.assertRegex(err, "wrote to out and err:\n    one\n    two\n")
+
+    def test_death_within_wait_ends_the_process_group(self):
+        self.fails(125, "sh exited with status 1 .*", "-p", self.p,
+                   "sh", "-c", "sleep 1000 & sleep 1000 & exit 1")
+        self.assert_nothing_left()
+
+    def test_an_end_with_status_0_has_succeeded(self):
+        status, out, err = self.cli("-p", self.p, "true")
+        self.assertEqual((status, out), (0, ""))
+        self.assertRegex(err, r"\Adaemonize: true exited with status 0 after "
+                         r"0\.\d\d s; if it put itself into the background "
+                         r".*\n\Z")
+        self.assertFalse(os.path.exists(self.p))
+        self.assertEqual(self.cli("true"), (0, "", ""))
+        self.assertEqual(self.cli("-qp", self.p, "true"), (0, "", ""))
+
+    def test_wait_0_turns_it_off(self):
+        self.assertEqual(self.cli("--wait", "0", "false"), (0, "", ""))
+
+    @unittest.skipUnless(ROOT and LINUX, "needs root, to mount a tmpfs")
+    def test_a_full_disk(self):
+        full = self.path("full")
+        os.mkdir(full)
+        if subprocess.call(["mount", "-t", "tmpfs", "-o", "size=4k", "none",
+                            full]):
+            self.skipTest("cannot mount here")
+        self.addCleanup(subprocess.call, ["umount", full])
+        self.write("full/fill", "x" * 4096)
+        for options in ([], ["-f"]):
+            self.fails(125, "cannot write full/p: No space left on device",
+                       *options, "-p", "full/p", "sleep", "1000")
+            self.assertEqual(os.listdir(full), ["fill"])
+            self.assert_nothing_left()
+
+    @unittest.skipIf(ROOT, "root may write everywhere")
+    def test_without_permission(self):
+        os.mkdir(self.path("dir"), 0o555)
+        self.fails(125, "cannot open dir/p: Permission denied",
+                   "-p", "dir/p", "true")
+        self.fails(125, "cannot open dir/log: Permission denied",
+                   "-o", "dir/log", "-p", self.p, "true")
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_a_full_stdout_is_told_and_no_traceback(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        with open("/dev/full", "w") as full:
+            self.assertEqual(
+                self.cli("--help", stdout=full),
+                (125, None, "daemonize: cannot write to standard output: "
+                 "No space left on device\n"))
+            self.assertEqual(self.cli("nosuch", stderr=full),
+                             (127, "", None))
+
+    @unittest.skipUnless(LINUX, "RLIMIT_NPROC")
+    @unittest.skipIf(ROOT, "root forks beyond RLIMIT_NPROC")
+    def test_a_fork_that_fails(self):
+        import resource
+        self.fails(125, "cannot fork: Resource temporarily unavailable",
+                   "-p", self.p, "true", preexec_fn=lambda: (
+                       resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))))
+        self.assertFalse(os.path.exists(self.p))
+
+
+# ---- The fifteen steps of daemon(7), seen from outside -------------------
+
+@unittest.skipUnless(LINUX, "the spy reads /proc")
+class StepsTest(DaemonTestCase):
+
+    def test_session_group_terminal_and_parent(self):
+        seen = self.spy()
+        self.assertNotIn(seen["pid"], (seen["sid"],))   # can get no terminal
+        self.assertEqual(seen["pgid"], seen["pid"])
+        self.assertNotEqual(seen["sid"], os.getsid(0))
+        self.assertFalse(seen["tty"])
+        self.assertFalse(is_alive(seen["sid"]))     # the starter has left
+        with open("/proc/%d/stat" % seen["pid"]) as file:
+            parent = int(file.read().rpartition(")")[2].split()[1])
+        self.assertNotIn(parent, (os.getpid(), seen["sid"]))
+
+    def test_signals_are_reset(self):
+        def spoil():
+            for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR2,
+                           signal.SIGCHLD, signal.SIGPIPE, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {
+                signal.SIGUSR1, signal.SIGTERM, signal.SIGCHLD})
+        self.write("sleeper", "")
+        self.ok("-p", self.p, "--wait", "0", "sleep", "1000",
+                preexec_fn=spoil)
+        with open("/proc/%d/status" % self.pid()) as file:
+            fields = dict(line.split(":\t", 1) for line in file if ":\t" in
+                          line)
+        self.assertEqual(int(fields["SigIgn"], 16), 0)
+        self.assertEqual(int(fields["SigBlk"], 16), 0)
+
+    def test_inherited_descriptors_are_closed(self):
+        reader, writer = os.pipe()
+        high = fcntl.fcntl(reader, fcntl.F_DUPFD, 700)
+        seen = self.spy("-p", self.p, pass_fds=(reader, writer, high))
+        for fd in (reader, writer, high):
+            os.close(fd)
+        left = {fd: name for fd, name in seen["fds"].items() if int(fd) > 2
+                and "/fd" not in name}
+        (number, name), = left.items()      # the pidfile's alone
+        self.assertEqual(name, self.p)
+        self.assertGreaterEqual(int(number), 240)
+
+    def test_the_command_cannot_write_the_pidfile(self):
+        seen = self.spy("-p", self.p)
+        number, = [fd for fd, name in seen["fds"].items() if name == self.p]
+        with open("/proc/%d/fdinfo/%s" % (seen["pid"], number)) as file:
+            flags = int(re.search(r"flags:\s+(\d+)", file.read()).group(1), 8)
+        self.assertEqual(flags & (os.O_WRONLY | os.O_RDWR), os.O_RDONLY)
+
+    def test_a_low_rlimit_nofile(self):
+        import resource
+        seen = self.spy("-p", self.p, preexec_fn=lambda: resource.setrlimit(
+            resource.RLIMIT_NOFILE, (64, 64)))
+        self.assertIn(self.p, seen["fds"].values())
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+
+    def test_streams(self):
+        self.write("in", "input")
+        seen = self.spy("-i", "in", "-o", "out", "-e", "err")
+        self.assertEqual([seen["fds"][fd] for fd in "012"],
+                         [self.path(name) for name in ("in", "out", "err")])
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("out")).st_mode),
+                         0o640 & ~self.umask())
+
+    @staticmethod
+    def umask():
+        umask = os.umask(0)
+        os.umask(umask)
+        return umask
+
+    def test_streams_default_to_dev_null(self):
+        seen = self.spy()
+        self.assertEqual([seen["fds"][fd] for fd in "012"],
+                         ["/dev/null"] * 3)
+
+    def test_stderr_goes_where_stdout_goes_and_both_append(self):
+        self.write("log", "old\n")
+        self.fails(125, ".*\n    out\n    err",
+                   "-o", "log", "sh", "-c", "echo out; echo err >&2; exit 1")
+        self.fails(125, ".*\n    out\n    err",
+                   "-o", "log", "-e", "log", "sh", "-c",
+                   "echo out; echo err >&2; exit 1")
+        self.assertEqual(self.read("log"), "old\n" + "out\nerr\n" * 2)
+
+    def test_umask(self):
+        self.assertEqual(self.spy()["umask"], self.umask())
+        os.remove(self.path("report"))
+        seen = self.spy("-k", "077", "-o", "log", "-p", self.p)
+        self.assertEqual(seen["umask"], 0o077)
+        self.assertEqual(stat.S_IMODE(os.stat(self.log).st_mode), 0o600)
+        self.assertEqual(stat.S_IMODE(os.stat(self.p).st_mode), 0o600)
+
+    def test_directory(self):
+        self.assertEqual(self.spy()["cwd"], self.dir)
+        os.remove(self.path("report"))
+        self.assertEqual(self.spy("-d", "/")["cwd"], "/")
+
+    def test_environment(self):
+        self.env.update(NOTIFY_SOCKET="/x", LISTEN_FDS="3", LISTEN_PID="7",
+                        LISTEN_FDNAMES="x", WATCHDOG_USEC="1",
+                        WATCHDOG_PID="7", KEPT="yes")
+        environ = self.spy()["environ"]
+        environ.pop("LC_CTYPE", None)
+        expected = {name: value for name, value in self.env.items()
+                    if name != "LC_CTYPE" and not name.startswith((
+                        "NOTIFY_", "LISTEN_", "WATCHDOG_"))}
+        self.assertEqual(environ, expected)
+
+    def test_pidfile_mode_and_content(self):
+        pid = self.start("sleep", "1000", options=["-k", "022"])
+        self.assertEqual(stat.S_IMODE(os.stat(self.p).st_mode), 0o644)
+        self.assertEqual(self.read("p"), "%d\n" % pid)
+
+    def test_the_steps_happen_in_order(self):
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        trace = self.path("trace")
+        if self.call(["strace", "-o", trace, "true"])[0]:
+            self.skipTest("strace cannot trace here")
+        self.popen(
+            ["strace", "-f", "-o", trace, "-e", "trace=fork,clone,clone3,"
+             "vfork,setsid,setpgid,chdir,umask,execve,fcntl,pwrite64,dup2,"
+             "dup3", sys.executable, SCRIPT, "-p", self.p, "-k", "027", "-d",
+             "/", "--wait", "0", shutil.which("sleep"), "1000"])
+        wait_until(lambda: re.search(r'execve\("[^"]*sleep".* = 0',
+                                     self.read("trace")))
+        lines = self.read("trace")
+        pid = self.pid()
+        order = [r"setsid\(", r"umask\(027", r"l_start=1073741824, l_len=1",
+                 r"dup[23]\(.* 0", r"(fork|clone)", r"setpgid\(0, 0\)",
+                 r"F_RDLCK.*l_start=0, l_len=1", r"pwrite64\(",
+                 r"F_UNLCK.*l_start=1073741824", r'execve\("[^"]*sleep"']
+        at = 0
+        for step in order:
+            found = re.compile(step).search(lines, at)
+            self.assertTrue(found, (step, lines[at:][:2000]))
+            at = found.start() + 1
+        self.assertRegex(lines, r'(?m)^%d .*chdir\("/"\)' % pid)
+
+
+# ---- The pidfile ---------------------------------------------------------
+
+class PidFileTest(DaemonTestCase):
+
+    def test_stale_pidfiles_are_taken_over(self):
+        victim = self.popen(["sleep", "1000"])
+        for content in ("", "\n", "0", "1", "999999999", "99999999999999999",
+                        "4711\n\n\n", " 4711 \n", "%d\n" % victim.pid,
+                        "%d" % os.getpid()):
+            with self.subTest(content=content):
+                self.write("p", content)
+                os.utime(self.p, (1, 1))
+                self.fails(1, "not running: .*/p is stale", "-p", self.p,
+                           "--status")
+                pid = self.start("sleep", "1000")
+                self.assertEqual(self.read("p"), "%d\n" % pid)
+                self.ok("-p", self.p, "--stop")
+        self.assertIsNone(victim.poll())
+
+    def test_stop_of_a_stale_pidfile_harms_nobody_and_removes_it(self):
+        victim = self.popen(["sleep", "1000"], start_new_session=True)
+        for content in ("0", "1", "%d" % victim.pid):
+            self.write("p", content)
+            os.utime(self.p, (1, 1))
+            self.fails(1, "not running: .*/p is stale", "-p", self.p,
+                       "--signal", "KILL")
+            self.fails(1, "not running: .*/p is stale", "-p", self.p,
+                       "--stop")
+            self.assertFalse(os.path.exists(self.p))
+        self.assertEqual(self.cli("-p", self.p, "--stop", "--oknodo"),
+                         (0, "", ""))
+        self.assertIsNone(victim.poll())
+
+    def test_an_edited_pidfile_harms_nobody(self):
+        victim = self.popen(["sleep", "1000"])
+        pid = self.start("sleep", "1000")
+        with open(self.p, "r+") as file:
+            file.write("%d\n" % victim.pid)
+        os.utime(self.p, (1, 1))
+        for action in (["--signal", "TERM"], ["--stop"]):
+            status, _, err = self.cli("-p", self.p, *action)
+            self.assertEqual(status, 1)
+            self.assertRegex(err, "not running: .*/p is locked by pid %d.*, "
+                             "which is not its daemon" % pid)
+        self.assertIsNone(victim.poll())
+        self.assertTrue(is_alive(pid))
+
+    def test_what_is_no_pidfile_is_refused_and_kept(self):
+        for content in ("-1", "x", "12 34", "import os\n", "1" * 100,
+                        "\0", "4711 x"):
+            with self.subTest(content=content):
+                self.write("p", content)
+                message = (".*/p is no pidfile: it holds something that is "
+                           "no pid")
+                self.fails(125, message, "-p", self.p, "sleep", "9")
+                self.fails(125, message, "-f", "-p", self.p, "sleep", "9")
+                self.fails(125, message, "-p", self.p, "--stop")
+                self.fails(4, message, "-p", self.p, "--status")
+                self.assertEqual(self.read("p"), content)
+        os.remove(self.p)
+        self.write("target", "")
+        os.symlink("target", self.p)
+        self.fails(125, "cannot open .*/p: Too many levels of symbolic links",
+                   "-p", self.p, "sleep", "9")
+        os.remove(self.p)
+        os.link(self.path("target"), self.p)
+        self.fails(125, ".*/p is no pidfile: .* several links", "-p", self.p,
+                   "sleep", "9")
+        os.remove(self.p)
+        os.mkfifo(self.p)
+        self.fails(125, ".*/p is no pidfile: not a regular file.*",
+                   "-p", self.p, "sleep", "9")
+        self.fails(4, ".*/p is no pidfile: not a regular file.*",
+                   "-p", self.p, "--status")
+        self.fails(125, "cannot open .*: Is a directory", "-p", self.dir,
+                   "sleep", "9")
+
+    def test_after_kill_9_the_next_start_takes_over(self):
+        pid = self.start("sleep", "1000")
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.cli("-p", self.p, "--status")[0] == 1)
+        again = self.start("sleep", "1000")
+        self.assertEqual(self.read("p"), "%d\n" % again)
+
+    def test_a_zombie_is_not_running(self):
+        """As where PID 1 reaps late."""
+        self.write("reaper.py", (
+            "import ctypes, os, subprocess, sys, time\n"
+            "assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0\n"
+            "assert subprocess.call(sys.argv[1:]) == 0\n"
+            "print('up', flush=True)\n"
+            "time.sleep(1000)\n"))       # a subreaper that does not reap
+        if not LINUX or PYPY:
+            self.skipTest("needs prctl and ctypes")
+        reaper = self.popen([sys.executable, "reaper.py", sys.executable,
+                             SCRIPT, "-p", self.p, "sleep", "1000"])
+        self.assertEqual(reaper.stdout.readline(), "up\n")
+        pid = self.pid()
+        self.ok("-p", self.p, "--stop")
+        self.assertTrue(os.path.exists("/proc/%d" % pid))   # a zombie
+        self.write("p", "%d\n" % pid)
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
+        self.start("sleep", "1000")
+
+    def test_a_removed_pidfile_is_a_new_one(self):
+        first = self.start("sleep", "1000")
+        os.remove(self.p)
+        self.fails(3, "not running: there is no .*", "-p", self.p, "--status")
+        second = self.start("sleep", "1000")
+        self.assertTrue(is_alive(first))
+        self.ok("-p", self.p, "--stop")
+        self.assertFalse(is_alive(second))
+        self.assertTrue(is_alive(first))
+
+    def test_two_hundred_starters_leave_one_daemon(self):
+        count = 200 if not PYPY else 50
+        starters = [self.popen([sys.executable, *FAST, SCRIPT, "-p", self.p,
+                                "--wait", "0", "sleep", "1000"])
+                    for _ in range(count)]
+        messages = [(starter.stderr.read(), starter.wait())
+                    for starter in starters]
+        expected = ("daemonize: already running: %s is held by pid %d\n"
+                    % (self.p, self.pid()), 1)
+        self.assertEqual(sorted(messages),
+                         sorted([("", 0)] + [expected] * (count - 1)))
+        self.assertEqual(marked(self.dir), [self.pid()])
+
+    def test_starts_and_stops_at_once_never_leave_two(self):
+        loop = ("for i in 1 2 3 4 5; do \"$@\" -p p --wait 0 sleep 1000; "
+                "\"$@\" -p p --stop; done")
+        loops = [self.popen(["sh", "-c", loop, "sh", sys.executable, *FAST,
+                             SCRIPT]) for _ in range(4)]
+        for process in loops:
+            _, err = process.communicate()
+            for line in err.splitlines():
+                self.assertRegex(line, r"already running|not running")
+        left = marked(self.dir)
+        self.assertLessEqual(len(left), 1)
+        if left:
+            self.assertEqual(self.pid(), left[0])
+
+    # Each window of a start widened by a sleep, raced by others
+
+    WIDENED = """
+import daemonize, os, sys, time
+def slow(owner, name):
+    plain = getattr(owner, name)
+    def widened(*args, **options):
+        time.sleep(0.05)
+        result = plain(*args, **options)
+        time.sleep(0.05)
+        return result
+    setattr(owner, name, widened)
+slow(*(daemonize._PidFile, sys.argv[1]) if hasattr(daemonize._PidFile,
+     sys.argv[1]) else (daemonize._Start, sys.argv[1]))
+os._exit(daemonize.main(sys.argv[2:]))
+"""
+
+    def test_races_with_every_window_widened(self):
+        self.write("widened.py", self.WIDENED)
+        for step in ("acquire", "hold", "write", "unlock", "is_current",
+                     "register", "lock", "judge", "complete"):
+            with self.subTest(step=step):
+                starters = [
+                    self.popen([sys.executable, *FAST, "-c",
+                                "import sys; sys.path.insert(0, %r); "
+                                "exec(open('widened.py').read())" % HERE,
+                                step, "-p", self.p, "--wait", "0"]
+                               + options + ["sleep", "1000"])
+                    for options in ([], [], ["-f"], [])]
+                failed = wait_until(lambda: (lambda failed: len(failed) == 3
+                                             and failed)(
+                    [starter for starter in starters if starter.poll() == 1]))
+                wait_until(lambda: len(marked(self.dir)) == 1)
+                pid = self.pid()
+                self.assertEqual(marked(self.dir), [pid])
+                for starter in failed:
+                    self.assertIn("held by pid %d\n" % pid,
+                                  starter.stderr.read())
+                self.assertEqual(self.ok("-p", self.p, "--status"),
+                                 "running, pid %d\n" % pid)
+                self.ok("-p", self.p, "--stop")
+
+    def test_status_during_a_start_is_never_wrong(self):
+        self.write("widened.py", self.WIDENED)
+        self.write("p", "4711\n")
+        starter = self.popen(
+            [sys.executable, "widened.py", "write", "-p", self.p, "--wait",
+             "0", "sleep", "1000"])
+        seen = set()
+        while starter.poll() is None:
+            seen.add(self.cli("-p", self.p, "--status"))
+        self.assertEqual(starter.returncode, 0)
+        self.assertLessEqual(seen, {
+            (1, "", "daemonize: not running: %s is stale\n" % self.p),
+            (0, "running, pid %d\n" % self.pid(), "")})
+
+    def test_a_starter_killed_at_any_step_leaves_no_daemon(self):
+        for step in ("acquire", "register", "write", "unlock"):
+            with self.subTest(step=step):
+                self.write("killed.py", (
+                    "import daemonize, os, signal, sys\n"
+                    "owner = (daemonize._PidFile if hasattr("
+                    "daemonize._PidFile, %r) else daemonize._Start)\n"
+                    "plain = getattr(owner, %r)\n"
+                    "def killed(*args):\n"
+                    "    if %r == 'unlock': plain(*args)\n"
+                    "    os.kill(os.getpid(), signal.SIGKILL)\n"
+                    "setattr(owner, %r, killed)\n"
+                    "os._exit(daemonize.main(sys.argv[1:]))\n"
+                    % ((step,) * 4)))
+                status, _, err = self.call(
+                    [sys.executable, "killed.py", "-p", self.p, "--wait",
+                     "0", "sleep", "1000"])
+                self.assertEqual(status, 125)
+                self.assertRegex(err, "daemonize: .*broken off.*")
+                if step == "unlock":    # it had said go
+                    wait_until(lambda: self.cli("-p", self.p,
+                                                "--status")[0] == 0)
+                    self.ok("-p", self.p, "--stop")
+                else:
+                    self.assert_nothing_left()
+                    self.assertNotEqual(
+                        self.cli("-p", self.p, "--status")[0], 0)
+
+    def test_a_daemon_killed_before_it_holds_fails_the_start(self):
+        self.write("killed.py", (
+            "import daemonize, os, signal, sys\n"
+            "def killed(*args, **options):\n"
+            "    os.kill(os.getpid(), signal.SIGKILL)\n"
+            "daemonize._PidFile.hold = killed\n"
+            "os._exit(daemonize.main(sys.argv[1:]))\n"))
+        status, _, err = self.call([sys.executable, "killed.py", "-p", self.p,
+                                    "sleep", "1000"])
+        self.assertEqual(status, 125)
+        self.assertRegex(err, "daemonize: .*broken off.*")
+        self.assert_nothing_left()
+        self.assertFalse(os.path.exists(self.p))
+
+    # Strangers' locks
+
+    def test_a_strangers_read_lock_blocks_nothing(self):
+        self.write("p", "")
+        stranger = self.hold_lock(self.p)
+        message = (r"not running: .*/p is locked by pid %d( of user \S+)?, "
+                   "which is not its daemon" % stranger)
+        self.fails(1, message, "-p", self.p, "--stop")
+        self.write("p", "")
+        stranger = self.hold_lock(self.p)
+        self.fails(1, "not running: .*", "-p", self.p, "--status")
+        pid = self.start("sleep", "1000")
+        self.assertEqual(self.pid(), pid)
+        self.assertTrue(is_alive(stranger))
+
+    def test_a_strangers_write_lock_fails_a_start(self):
+        self.write("p", "")
+        stranger = self.hold_lock(self.p, write=True)
+        for options in ([], ["-f"]):
+            self.fails(125, r"\S+/p is locked by pid %d( of user \S+)?, "
+                       "which is not its daemon" % stranger,
+                       *options, "-p", self.p, "sleep", "1000")
+        self.assertEqual(marked(self.dir), [stranger])
+
+    def test_a_lock_on_the_change_byte_is_waited_for_and_named(self):
+        self.write("p", "")
+        stranger = self.hold_lock(self.p, 1 << 30)
+        status, _, err = self.python(
+            "import daemonize, sys\n"
+            "daemonize._CHANGE_TIMEOUT = 0.1\n"
+            "sys.exit(daemonize.main(['-p', 'p', 'sleep', '1000']))\n")
+        self.assertEqual(status, 125)
+        self.assertRegex(err, r"p is locked by pid %d( of user \S+)?\n"
+                         % stranger)
+
+    def test_an_ofd_lock_is_a_strangers(self):
+        if not LINUX:
+            self.skipTest("OFD locks are Linux's")
+        self.write("p", "")
+        with open(self.p, "r+") as file:
+            fcntl.fcntl(file, 37, struct.pack("hhqqi0q", fcntl.F_RDLCK, 0, 0,
+                                              1, 0))     # F_OFD_SETLK
+            self.fails(1, r".*/p is locked by an open file description "
+                       r"\(OFD\) lock, which is not its daemon",
+                       "-p", self.p, "--stop")
+            self.fails(125, "cannot open .*", "-p", "/no/dir/p", "true")
+
+    @unittest.skipUnless(LINUX and ROOT, "needs root, for a pid namespace")
+    def test_a_holder_in_another_pid_namespace(self):
+        if subprocess.call(["unshare", "-p", "--fork", "true"],
+                           stderr=subprocess.DEVNULL):
+            self.skipTest("cannot unshare here")
+        pid = self.start("sleep", "1000")
+        other = ["unshare", "-p", "--fork", "--mount-proc", sys.executable,
+                 SCRIPT, "-p", self.p]
+        held = ("daemonize: %s is held by a process outside this pid "
+                "namespace or host\n" % self.p)
+        self.assertEqual(self.call(other + ["--status"]), (4, "", held))
+        self.assertEqual(self.call(other + ["--stop"]), (125, "", held))
+        status, out, err = self.call(other + ["--status", "--json"])
+        self.assertEqual(json.loads(out)["running"], True)
+        self.assertEqual(json.loads(out)["pid"], None)
+        status, out, err = self.call(other + ["sleep", "9"])
+        self.assertEqual((status, out), (1, ""))
+        self.assertRegex(err, "already running: .* outside this pid namesp")
+        self.assertTrue(is_alive(pid))
+
+    # A lock let go
+
+    LET_GO = ("import os, time\n"
+              "os.closerange(3, 1000)\n"
+              "open('closed', 'w').close()\n"
+              "time.sleep(1000)\n")
+
+    def let_go(self):
+        pid = self.start(sys.executable, *FAST, "-c", self.LET_GO)
+        wait_until(lambda: os.path.exists(self.path("closed")))
+        return pid
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_daemon_that_let_its_lock_go_blocks_and_is_not_signalled(self):
+        pid = self.let_go()
+        self.assertEqual(self.ok("-p", self.p, "--status"),
+                         "running, pid %d\n" % pid)
+        self.fails(1, "already running: .*/p is held by pid %d, which let "
+                   "its lock go" % pid, "-p", self.p, "sleep", "1000")
+        self.fails(125, "pid %d has let its lock on .*/p go: if it is the "
+                   "daemon, kill %d yourself" % (pid, pid), "-p", self.p,
+                   "--stop")
+        self.assertTrue(is_alive(pid))
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not is_alive(pid))
+        self.start("sleep", "1000")
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_shell_that_wrote_its_own_pid_is_not_the_daemon(self):
+        for options in ("", "-f"):
+            process = self.popen(
+                ["sh", "-c", "echo $$ >p; exec \"$@\" -p p %s sleep 1000"
+                 % options, "sh", sys.executable, SCRIPT])
+            wait_until(lambda: len(marked(self.dir)) == 1 and self.command_of(
+                marked(self.dir)[0]) == b"sleep\0001000\0")
+            self.assertEqual(marked(self.dir), [self.pid()])
+            self.ok("-p", self.p, "--stop")
+            process.wait()
+
+    @unittest.skipUnless(ROOT, "needs root, to change owners")
+    def test_root_trusts_no_pidfile_of_others(self):
+        nobody = pwd.getpwnam("nobody")
+        message = ".*/p is not trusted: user %s or others can write it .*"
+        self.write("p", "4711\n")
+        os.chown(self.p, nobody.pw_uid, -1)
+        self.fails(125, message % "nobody", "-p", self.p, "sleep", "9")
+        self.fails(4, message % "nobody", "-p", self.p, "--status")
+        self.fails(125, message % "nobody", "-p", self.p, "--stop")
+        os.chown(self.p, 0, -1)
+        os.chmod(self.p, 0o666)
+        self.fails(125, message % "root", "-p", self.p, "sleep", "9")
+        self.assertEqual(self.read("p"), "4711\n")
+        os.chown(self.p, nobody.pw_uid, -1)
+        os.chmod(self.p, 0o644)
+        self.ok("-p", self.p, "-u", "nobody", "sleep", "1000")
+        self.ok("-p", self.p, "--stop")     # as its holder is nobody
+
+    def test_a_pidfile_made_beforehand_in_a_directory_of_roots(self):
+        if ROOT:
+            self.skipTest("root can remove it")
+        os.mkdir(self.path("run"))
+        self.write("run/p", "")
+        os.chmod(self.path("run"), 0o555)
+        self.ok("-p", "run/p", "sleep", "1000")
+        self.ok("-p", "run/p", "--stop")
+        self.assertEqual(self.read("run/p"), "")
+        os.chmod(self.path("run"), 0o755)
+
+
+# ---- Control -------------------------------------------------------------
+
+class ControlTest(DaemonTestCase):
+
+    TRAP = ("trap 'echo TERM >>log' TERM; echo up >>log; "
+            "while :; do sleep 1000 & wait; done")
+
+    def test_stop_escalates_on_schedule(self):
+        self.start("sh", "-c", self.TRAP)
+        wait_until(lambda: os.path.exists(self.log))
+        self.fails(124, r"pid %d( of user \S+)? did not end in 0.3 s"
+                   % self.pid(), "-p", self.p, "--stop",
+                   "--retry", "TERM/0.2/CONT/0.1")
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/0.1/KILL/5")
+        self.assertEqual(self.read("log"), "up\nTERM\nTERM\n")
+        self.assert_nothing_left()      # the shell's sleeps, too
+
+    def test_a_number_is_a_schedule(self):
+        self.start("sh", "-c", self.TRAP)
+        wait_until(lambda: os.path.exists(self.log))
+        self.ok("-p", self.p, "--stop", "--retry", "0.1")
+        self.assert_nothing_left()
+
+    def test_stop_with_another_signal(self):
+        self.start("sh", "-c", "trap 'echo QUIT >log; exit' QUIT; echo >up; "
+                   "while :; do sleep 1000 & wait; done")
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.ok("-p", self.p, "--stop", "--signal", "quit")
+        self.assertEqual(self.read("log"), "QUIT\n")
+
+    def test_a_stopped_process_is_continued(self):
+        pid = self.start("sleep", "1000")
+        self.ok("-p", self.p, "-s", "STOP")
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/10")
+        self.assertFalse(is_alive(pid))
+
+    def test_signal_by_name_or_number(self):
+        self.start("sh", "-c", "trap 'echo HUP >>log' HUP; echo >up; "
+                   "while :; do sleep 1000 & wait; done")
+        wait_until(lambda: os.path.exists(self.path("up")))
+        for count, name in enumerate(("HUP", "sighup", "SIGHUP", "1"), 1):
+            self.ok("-p", self.p, "--signal", name)
+            wait_until(lambda: os.path.exists(self.log)
+                       and self.read("log") == "HUP\n" * count)
+        self.fails(1, "not running: .*", "-p", "q", "--signal", "HUP")
+
+    def test_stop_kills_what_is_left_of_the_group(self):
+        self.start("sh", "-c", "sleep 1000 & sleep 1000 & wait")
+        wait_until(lambda: len(marked(self.dir)) == 3)
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    def test_stop_from_inside_the_daemon(self):
+        """A child that restarts its daemon must not kill itself."""
+        first = self.start("sh", "-c", "\"$@\" & wait", "sh",
+                           sys.executable, SCRIPT, "-p", "p", "--restart",
+                           "--", "sleep", "1000")
+        wait_until(lambda: not is_alive(first) and [
+            self.command_of(pid) for pid in marked(self.dir)] ==
+            [b"sleep\0001000\0"])
+        self.assertEqual(marked(self.dir), [self.pid()])
+
+    def test_restart(self):
+        self.ok("-p", self.p, "--restart", "--", "sleep", "1000")
+        first = self.pid()
+        self.ok("-p", self.p, "--restart", "--", "sleep", "1001")
+        self.assertNotEqual(self.pid(), first)
+        self.assertEqual(marked(self.dir), [self.pid()])
+
+    def test_a_restart_that_must_fail_stops_nothing(self):
+        pid = self.start("sleep", "1000")
+        self.fails(127, "command not found: .*", "-p", self.p, "--restart",
+                   "--", "nosuchcommand")
+        self.fails(125, "cannot open /no/log: .*", "-p", self.p, "--restart",
+                   "-o", "/no/log", "--", "sleep", "1000")
+        self.fails(125, "unknown user: .*", "-p", self.p, "--restart",
+                   "-u", "nosuchuser", "--", "sleep", "1000")
+        self.assertTrue(is_alive(pid))
+
+    def test_status_json(self):
+        def told():
+            status, out, err = self.cli("-p", self.p, "--status", "--json")
+            self.assertEqual((err, out.count("\n")), ("", 1))
+            return status, json.loads(out)
+        self.assertEqual(told(), (3, dict(running=False, pid=None, workers=[],
+                                          pidfile=self.p)))
+        pid = self.start("sleep", "1000")
+        self.assertEqual(told(), (0, dict(running=True, pid=pid, workers=[],
+                                          pidfile=self.p)))
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: told()[0] == 1)
+        self.assertEqual(told()[1]["running"], False)
+
+    def test_running_is_who_holds_the_lock_though_its_first_thread_ended(
+            self):
+        if PYPY:
+            self.skipTest("needs ctypes and a native thread")
+        pid = self.start(sys.executable, "-c", (
+            "import ctypes, threading, time\n"
+            "def work():\n"
+            "    open('up', 'w').close()\n"
+            "    time.sleep(1000)\n"
+            "threading.Thread(target=work).start()\n"
+            "time.sleep(0.1)\n"
+            "ctypes.CDLL(None).pthread_exit(None)\n"))
+        wait_until(lambda: self.stat_of(pid) == "Z")
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+        self.fails(1, "already running.*", "-p", self.p, "sleep", "9")
+        self.ok("-p", self.p, "--stop")
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 3)
+
+    def stat_of(self, pid):
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rpartition(")")[2].split()[0]
+
+    @unittest.skipUnless(ROOT, "needs root, to become another user")
+    def test_without_permission_to_signal(self):
+        pid = self.start("sleep", "1000")
+        for action in (["--stop"], ["--signal", "HUP"]):
+            status, _, err = self.as_nobody("-p", self.p, *action)
+            self.assertEqual((status, err), (
+                125, "daemonize: cannot signal pid %d of user root: "
+                "Operation not permitted\n" % pid))
+        status, out, _ = self.as_nobody("-p", self.p, "--status")
+        self.assertEqual((status, out), (0, "running, pid %d\n" % pid))
+        os.chmod(self.p, 0o600)
+        status, _, err = self.as_nobody("-p", self.p, "--status")
+        self.assertEqual(status, 4)
+        self.assertIn("Permission denied", err)
+
+    def as_nobody(self, *args):
+        """In-process, as nobody need not reach the interpreter."""
+        nobody = pwd.getpwnam("nobody").pw_uid
+        return self.python(
+            "import daemonize, os, pwd, sys\n"
+            "import getopt, json\n"
+            "os.setgroups([]); os.setgid(%d); os.setuid(%d)\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n" % (nobody, nobody),
+            *args)
+
+    @unittest.skipUnless(ROOT, "needs root, to start as another user")
+    def test_stop_by_the_daemons_user_who_may_not_remove_the_pidfile(self):
+        pid = self.start("sleep", "1000", options=["-u", "nobody"])
+        status, _, err = self.as_nobody("-p", self.p, "--stop")
+        self.assertEqual((status, err), (
+            0, "daemonize: stopped pid %d, but cannot open %s: Permission "
+            "denied\n" % (pid, self.p)))
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
+
+    def test_help_fits_a_terminal_and_names_every_option(self):
+        out = self.ok("--help")
+        self.assertLessEqual(max(map(len, out.splitlines())), 79)
+        sys.path.insert(0, HERE)
+        import daemonize
+        for name, (letter, _) in daemonize._OPTIONS.items():
+            self.assertRegex(out, "--%s\\b" % name)
+            if letter:
+                self.assertRegex(out, "-%s\\b" % letter)
+        for name in re.findall(r"--([a-z]+)", out):
+            self.assertIn(name, daemonize._OPTIONS)
+        self.assertEqual(self.ok("-h"), out)
+
+    def test_version(self):
+        import daemonize
+        self.assertEqual(self.ok("--version"),
+                         "daemonize %s\n" % daemonize.__version__)
+
+
+# ---- The library ---------------------------------------------------------
+
+class LibraryTest(DaemonTestCase):
+
+    def test_returns_in_the_daemon_and_the_caller_leaves_with_0(self):
+        status, out, err = self.python(
+            "import atexit, daemonize, json, os, sys, time\n"
+            "atexit.register(print, 'atexit', flush=True)\n"
+            "print('before', end='')\n"
+            "try:\n"
+            "    daemonize.daemonize('p', stdout='log')\n"
+            "    print('daemon', os.getcwd(), os.getpid(), flush=True)\n"
+            "finally:\n"
+            "    print('finally', flush=True)\n")
+        self.assertEqual((status, out, err), (0, "before", ""))
+        wait_until(lambda: "atexit" in self.read("log"))
+        self.assertRegex(self.read("log"),
+                         r"\Adaemon / \d+\nfinally\natexit\n\Z")
+        wait_until(lambda: not os.path.exists(self.p))
+
+    def test_failure_raises_in_the_caller(self):
+        pid = self.start("sleep", "1000")
+        status, out, err = self.python(
+            "import os, sys, daemonize\n"
+            "from daemonize import AlreadyRunning, DaemonizeError, "
+            "NotRunning\n"
+            "def attempt(error, *args, **options):\n"
+            "    try:\n"
+            "        daemonize.daemonize(*args, **options)\n"
+            "    except error as e:\n"
+            "        print(type(e).__name__, getattr(e, 'pid', ''),\n"
+            "              getattr(e, 'exit_status', ''), e)\n"
+            "    else:\n"
+            "        os._exit(9)\n"
+            "here = os.getpid(), os.getcwd(), os.umask(0o22)\n"
+            "os.umask(here[2])\n"
+            "for where in ({}, {'foreground': True}):\n"
+            "    attempt(AlreadyRunning, 'p', **where)\n"
+            "    attempt(DaemonizeError, '/no/dir/p', **where)\n"
+            "    attempt(DaemonizeError, 'q', stdout='/no/dir/log', **where)\n"
+            "    attempt(DaemonizeError, 'q', chdir='/no/dir', **where)\n"
+            "    attempt(DaemonizeError, 'q', user='nosuchuser', **where)\n"
+            "    attempt(DaemonizeError, 'q', stdout=99, **where)\n"
+            "    attempt(DaemonizeError, 'q', keep_fds=[99], **where)\n"
+            "    attempt(ValueError, 'a\\0b', **where)\n"
+            "    attempt(ValueError, 'q', umask=0o1000, **where)\n"
+            "    attempt(ValueError, 'q', wait=-1, **where)\n"
+            "    attempt(TypeError, 'q', umask='022', **where)\n"
+            "    attempt(TypeError, 4.5, **where)\n"
+            "    attempt((TypeError, AttributeError), 'q', 4.5, **where)\n"
+            "    attempt(TypeError, 'q', nosuch=1, **where)\n"
+            "assert here == (os.getpid(), os.getcwd(), os.umask(here[2]))\n"
+            "assert issubclass(AlreadyRunning, DaemonizeError)\n"
+            "assert issubclass(NotRunning, DaemonizeError)\n")
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("AlreadyRunning %d 1 already running: p is held by pid "
+                      "%d\n" % (pid, pid), out)
+        self.assertIn("DaemonizeError None 125 cannot open /no/dir/p: No such"
+                      " file or directory\n", out)
+        self.assertEqual(sorted(os.listdir(self.dir)), ["p", "program.py"])
+        self.assertEqual(marked(self.dir), [pid])
+
+    def test_sigterm_runs_finally_and_atexit_and_removes_the_pidfile(self):
+        self.daemon("try:\n"
+                    "    time.sleep(1000)\n"
+                    "finally:\n"
+                    "    print('finally', flush=True)\n",
+                    "import atexit\natexit.register(print, 'atexit')\n")
+        pid = self.pid()
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_alive(pid))
+        self.assertEqual(self.read("log"), "up\nfinally\natexit\n")
+        self.assertFalse(os.path.exists(self.p))
+
+    def daemon(self, body, head="", arguments="", flags=()):
+        """Starts a program that daemonizes and does body; its pid."""
+        status, out, err = self.python(
+            "import daemonize, os, signal, sys, time\n" + head +
+            "daemonize.daemonize('p', stdout='log'%s)\n"
+            "print('up', flush=True)\n" % arguments + body, flags=flags)
+        self.assertEqual((status, out, err), (0, "", ""))
+        wait_until(lambda: "up" in self.read("log"))
+        return int(self.read("p")) if os.path.exists(self.p) else 0
+
+    def test_the_programs_own_handler_stays(self):
+        pid = self.daemon(
+            "while True: time.sleep(1000)\n",
+            "def handler(*args):\n"
+            "    print('mine', flush=True)\n"
+            "    os._exit(0)\n"
+            "signal.signal(signal.SIGTERM, handler)\n"
+            "signal.signal(signal.SIGHUP, signal.SIG_IGN)\n")
+        os.kill(pid, signal.SIGHUP)
+        os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: not is_alive(pid))
+        self.assertEqual(self.read("log"), "up\nmine\n")
+
+    def test_what_was_ignored_or_blocked_before_is_reset(self):
+        self.write("program.py", (
+            "import daemonize, signal, sys, time\n"
+            "signal.signal(signal.SIGUSR2, signal.SIG_IGN)\n"
+            "daemonize.daemonize('p', stdout='log', chdir=None)\n"
+            "time.sleep(1000)\n"))
+
+        def spoil():
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
+        self.assertEqual(self.call([sys.executable, "program.py"],
+                                   preexec_fn=spoil), (0, "", ""))
+        pid = self.pid()
+        with open("/proc/%d/status" % pid) as file:
+            fields = dict(line.split(":\t", 1) for line in file if ":\t" in
+                          line)
+        ignored = int(fields["SigIgn"], 16)
+        self.assertEqual(int(fields["SigBlk"], 16), 0)
+        self.assertTrue(ignored >> signal.SIGPIPE - 1 & 1)
+        self.assertTrue(ignored >> signal.SIGUSR2 - 1 & 1)
+        self.assertFalse(ignored >> signal.SIGHUP - 1 & 1)
+        self.assertFalse(ignored >> signal.SIGCHLD - 1 & 1)
+
+    def test_children_of_the_daemon_keep_the_pidfile(self):
+        pid = self.daemon(
+            "import multiprocessing\n"
+            "multiprocessing.set_start_method('fork')\n"
+            "child = multiprocessing.Process(target=print, args=('mp',))\n"
+            "child.start(); child.join()\n"
+            "if os.fork() == 0: sys.exit(0)\n"
+            "os.wait()\n"
+            "reader, writer = os.pipe()\n"
+            "term = os.fork()\n"
+            "if term == 0: os.write(writer, b'x'); time.sleep(1000)\n"
+            "os.read(reader, 1)\n"
+            "os.kill(term, signal.SIGTERM)\n"
+            "print(os.WTERMSIG(os.waitpid(term, 0)[1]), flush=True)\n"
+            "print('exists', os.path.exists('p'), flush=True)\n"
+            "time.sleep(1000)\n", arguments=", chdir=None")
+        wait_until(lambda: "exists True" in self.read("log"))
+        self.assertIn("15\n", self.read("log"))
+        self.assertEqual(self.ok("-p", self.p, "--status"),
+                         "running, pid %d\n" % pid)
+
+    def test_status_inside_the_daemon_does_not_drop_the_lock(self):
+        pid = self.daemon(
+            "for path in (p, 'p', 'none'):\n"
+            "    print(daemonize.status(path) == os.getpid(), flush=True)\n"
+            "time.sleep(1000)\n",
+            head="p = os.path.abspath('p')\n", arguments=", chdir=None")
+        wait_until(lambda: self.read("log") == "up\nTrue\nTrue\nFalse\n")
+        self.fails(1, "already running.* %d" % pid, "-p", self.p, "sleep",
+                   "1")
+
+    def test_stop_and_signal_inside_the_daemon(self):
+        for body in ("daemonize.stop(p)\n",
+                     "import threading\n"
+                     "threading.Thread(target=daemonize.stop, args=(p,))"
+                     ".start()\ntime.sleep(1000)\n",
+                     "daemonize.send_signal(p, 'TERM')\ntime.sleep(1000)\n"):
+            self.daemon("try:\n    " + body.replace("\n", "\n    ") +
+                        "pass\nfinally: print('ended', flush=True)\n",
+                        head="p = os.path.abspath('p')\n")
+            wait_until(lambda: not os.path.exists(self.p))
+            self.assert_nothing_left()
+            self.assertEqual(self.read("log"), "up\nended\n")
+            os.remove(self.log)
+
+    def test_control_from_a_program(self):
+        pid = self.start("sleep", "1000")
+        status, out, err = self.python(
+            "from daemonize import *\n"
+            "print(status('p'))\n"
+            "send_signal('p', 'CONT'); send_signal('p', 18)\n"
+            "stop('p', 'TERM/5', signal='INT')\n"
+            "print(status('p'))\n"
+            "for call in (lambda: stop('p'), lambda: send_signal('p', 1)):\n"
+            "    try: call()\n"
+            "    except NotRunning as e: print(e)\n"
+            "for call in (lambda: stop('p', 'X'), lambda: stop('p', ''),\n"
+            "             lambda: send_signal('p', 'X'),\n"
+            "             lambda: send_signal('p', 0)):\n"
+            "    try: call()\n"
+            "    except ValueError: print('ValueError')\n"
+            "with open('p', 'w') as file: _ = file.write('text')\n"
+            "try: status('p')\n"
+            "except DaemonizeError as e: print(e)\n")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(
+            out, "%d\nNone\n" % pid + "not running: there is no p\n" * 2
+            + "ValueError\n" * 4 + "p is no pidfile: it holds something that "
+            "is no pid\n")
+
+    def test_descriptors_that_the_program_opened_go_on_working(self):
+        self.daemon(
+            "conn, _ = server.accept()\n"
+            "conn.sendall(b'served')\n"
+            "conn.close()\n"
+            "logging.warning('still logged')\n"
+            "print(database.execute('select 42').fetchone(), flush=True)\n"
+            "print(os.read(made, 9), flush=True)\n",
+            "import logging, socket\n"
+            "try:\n"
+            "    import sqlite3\n"
+            "    database = sqlite3.connect('db')\n"
+            "except ImportError:\n"
+            "    class database:\n"
+            "        execute = fetchone = lambda *a: database\n"
+            "        __repr__ = lambda self: '(42,)'\n"
+            "    database = database()\n"
+            "logging.basicConfig(filename='app.log')\n"
+            "server = socket.socket()\n"
+            "server.bind(('127.0.0.1', 0)); server.listen(5)\n"
+            "with open('port', 'w') as file:\n"
+            "    file.write(str(server.getsockname()[1]))\n"
+            "made, writer = os.pipe()\n"
+            "os.set_inheritable(made, True)\n"
+            "os.write(writer, b'piped')\n")
+        with socket.create_connection(
+                ("127.0.0.1", int(self.read("port"))), 10) as client:
+            self.assertEqual(client.makefile().read(), "served")
+        wait_until(lambda: "piped" in self.read("log"))
+        self.assertIn("still logged", self.read("app.log"))
+
+    def test_inherited_descriptors_are_closed_unless_kept(self):
+        ours = [os.pipe() for _ in range(2)]
+        fds = [fd for pair in ours for fd in pair]
+        kept = fds[0]
+        self.write("program.py", (
+            "import daemonize, os, sys, time\n"
+            "fds = list(map(int, sys.argv[1:]))\n"
+            "daemonize.daemonize('p', stdout='log', keep_fds=fds[:1])\n"
+            "def is_open(fd):\n"
+            "    try: os.fstat(fd)\n"
+            "    except OSError: return False\n"
+            "    return True\n"
+            "print([is_open(fd) for fd in fds], flush=True)\n"))
+        self.assertEqual(self.call(
+            [sys.executable, "program.py", *map(str, fds)], pass_fds=fds),
+            (0, "", ""))
+        for fd in fds:
+            os.close(fd)
+        wait_until(lambda: "]" in self.read("log"))
+        self.assertEqual(self.read("log"), "[True, False, False, False]\n")
+        self.assertTrue(kept)
+
+    def test_streams_may_be_files_and_descriptors(self):
+        status, out, err = self.python(
+            "import daemonize, os, sys\n"
+            "with open('in', 'w') as file: _ = file.write('input')\n"
+            "log = open('log', 'a')\n"
+            "daemonize.daemonize(None, open('in'), log.fileno(), 1)\n"
+            "print(sys.stdin.read(), flush=True)\n"
+            "print('to the terminal', file=sys.stderr, flush=True)\n")
+        self.assertEqual((status, out, err), (0, "to the terminal\n", ""))
+        wait_until(lambda: self.read("log") == "input\n")
+
+    def test_started_without_streams_it_can_print(self):
+        self.write("program.py", (
+            "import daemonize, sys\n"
+            "assert sys.stdout is None\n"
+            "daemonize.daemonize('p', stdout='log')\n"
+            "print('printed')\n"))
+        self.assertEqual(subprocess.call(
+            ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", sys.executable,
+             "program.py"], cwd=self.dir, env=self.env), 0)
+        wait_until(lambda: self.read("log") == "printed\n")
+
+    def test_a_buffered_line_is_written_once(self):
+        status, out, err = self.python(
+            "import daemonize, sys\n"
+            "sys.stdout.write('once')\n"
+            "sys.stderr.write('once')\n"
+            "daemonize.daemonize(None, stdout='log')\n")
+        self.assertEqual((status, out, err), (0, "once", "once"))
+        self.assert_nothing_left()
+        self.assertEqual(self.read("log"), "")
+
+    def test_from_a_thread(self):
+        status, out, err = self.python(
+            "import daemonize, threading, os, sys, time\n"
+            "def work():\n"
+            "    try: daemonize.daemonize('/no/dir/p')\n"
+            "    except daemonize.DaemonizeError as e: print(e, flush=True)\n"
+            "    daemonize.daemonize('p', stdout='log')\n"
+            "    print('daemon', flush=True)\n"
+            "    time.sleep(1000)\n"
+            "thread = threading.Thread(target=work)\n"
+            "thread.start()\n"
+            "thread.join()\n", flags=["-W", "ignore"])
+        self.assertEqual((status, out, err), (
+            0, "cannot open /no/dir/p: No such file or directory\n", ""))
+        wait_until(lambda: self.read("log") == "daemon\n")
+        self.ok("-p", self.p, "--stop")
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_inside_an_event_loop_it_refuses(self):
+        status, out, err = self.python(
+            "import asyncio, daemonize\n"
+            "async def main():\n"
+            "    try: daemonize.daemonize()\n"
+            "    except daemonize.DaemonizeError as e: print(e)\n"
+            "asyncio.get_event_loop_policy().new_event_loop()"
+            ".run_until_complete(main())\n", flags=["-W", "ignore"])
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn("must come before the event loop", out)
+
+    def test_wait_catches_an_early_death(self):
+        status, out, err = self.python(
+            "import daemonize\n"
+            "try: daemonize.daemonize('p', stdout='log', wait=30)\n"
+            "except daemonize.DaemonizeError as e: print(e)\n"
+            "else: raise ValueError('oops')\n")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Athe daemon exited with status 1 after .*; "
+                         r"the last that it wrote to log:\n    Traceback")
+        self.assertIn("ValueError: oops", out)
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_a_daemon_may_daemonize_again(self):
+        self.daemon("daemonize.daemonize('q', stdout='log', chdir=None)\n"
+                    "time.sleep(1000)\n", arguments=", chdir=None")
+        wait_until(lambda: os.path.exists(self.path("q"))
+                   and self.read("q"))
+        wait_until(lambda: not os.path.exists(self.p))
+        self.assertEqual(marked(self.dir), [int(self.read("q"))])
+
+    def test_resource_warnings_and_strict_mode(self):
+        pid = self.daemon("time.sleep(1000)\n",
+                          flags=["-W", "error", "-X", "dev", "-b"])
+        os.kill(pid, signal.SIGTERM)
+        self.assert_nothing_left()
+        self.assertEqual(self.read("log"), "up\n")
+
+
+class DaemonClassTest(DaemonTestCase):
+
+    PROGRAM = ("import sys, time, os, signal\n"
+               "from daemonize import Daemon\n"
+               "class App(Daemon):\n"
+               "    def run(self):\n"
+               "        print('up', flush=True)\n"
+               "        while True: time.sleep(1000)\n")
+    # As it ends in twenty years of scripts
+    RECIPE = ("    app = App('p', '/dev/null', 'log', 'log')\n"
+              "    if len(sys.argv) == 2:\n"
+              "        if 'start' == sys.argv[1]: app.start()\n"
+              "        elif 'stop' == sys.argv[1]: app.stop()\n"
+              "        elif 'restart' == sys.argv[1]: app.restart()\n"
+              "        else: sys.exit(2)\n"
+              "        sys.exit(0)\n")
+
+    def program(self, *args, end=None):
+        return self.python(self.PROGRAM + "if __name__ == '__main__':\n"
+                           + (end or self.RECIPE), *args)
+
+    def test_the_recipe(self):
+        self.assertEqual(self.program("start"), (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\n")
+        first = self.pid()
+        self.assertEqual(self.program("start"), (
+            1, "", "pidfile %s already exist. Daemon already running?\n"
+            % self.p))
+        self.assertEqual(self.program("restart"), (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\nup\n")
+        self.assertNotEqual(self.pid(), first)
+        self.assertFalse(is_alive(first))
+        self.assertEqual(self.program("stop"), (0, "", ""))
+        self.assertFalse(os.path.exists(self.p))
+        self.assertEqual(self.program("stop"), (
+            0, "", "pidfile p does not exist. Daemon not running?\n"))
+        self.assert_nothing_left()
+
+    def test_main(self):
+        end = "    sys.exit(App('p', stdout='log').main())\n"
+        self.assertEqual(self.program("status", end=end),
+                         (3, "", "not running\n"))
+        self.assertEqual(self.program("start", end=end), (0, "", ""))
+        self.assertEqual(self.program("status", end=end),
+                         (0, "%d\n" % self.pid(), ""))
+        self.assertEqual(self.program("start", end=end)[0], 1)
+        self.assertEqual(self.program("restart", end=end), (0, "", ""))
+        self.assertEqual(self.program("stop", end=end), (0, "", ""))
+        self.assertEqual(self.program("stop", end=end)[0], 1)
+        for words in ([], ["x"], ["start", "x"]):
+            self.assertEqual(self.program(*words, end=end), (
+                2, "", "usage: program.py start|stop|restart|status|run\n"))
+        self.assertEqual(
+            self.program("start", end=end.replace("'p'", "'/no/p'")),
+            (125, "", "daemonize: cannot open /no/p: No such file or "
+             "directory\n"))
+        self.write("p", "4711\n")
+        self.assertEqual(self.program("status", end=end)[0], 1)
+        self.write("p", "text\n")
+        self.assertEqual(self.program("status", end=end)[0], 4)
+
+    def test_main_run_stays_in_the_foreground(self):
+        self.write("program.py", self.PROGRAM +
+                   "sys.exit(App('p').main(['run']))\n")
+        process = self.popen([sys.executable, "program.py"])
+        self.assertEqual(process.stdout.readline(), "up\n")
+        self.assertEqual(self.pid(), process.pid)
+        self.fails(1, "already running.*", "-p", self.p, "sleep", "1")
+        process.terminate()
+        self.assertEqual(process.wait(), 0)
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_without_super_init_and_with_super_run(self):
+        self.assertEqual(self.python(
+            "import os, sys\n"
+            "from daemonize import Daemon\n"
+            "class App(Daemon):\n"
+            "    def __init__(self): self.pidfile = 'p'\n"
+            "    def run(self):\n"
+            "        super().run()\n"
+            "        with open(sys.argv[1], 'w') as file:\n"
+            "            file.write('ran')\n"
+            "        self.stop()\n"
+            "        os.remove(sys.argv[1])\n"
+            "App().start()\n", self.path("out")), (0, "", ""))
+        wait_until(lambda: os.path.exists(self.path("out")))
+        self.assert_nothing_left()
+        self.assertEqual(self.read("out"), "ran")
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_a_handler_that_calls_stop(self):
+        status, out, err = self.python(
+            self.PROGRAM +
+            "app = App('p', stdout='log')\n"
+            "signal.signal(signal.SIGTERM, lambda *args: app.stop())\n"
+            "app.start()\n")
+        self.assertEqual((status, out, err), (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\n")
+        os.kill(self.pid(), signal.SIGTERM)
+        self.assert_nothing_left()
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_several_daemons_from_one_script(self):
+        self.assertEqual(self.python(
+            self.PROGRAM +
+            "for name in 'pqr':\n"
+            "    if os.fork() == 0:\n"
+            "        App(name, stdout='log').start()\n"
+            "for name in 'pqr': os.wait()\n"), (0, "", ""))
+        pids = {int(self.read(name)) for name in "pqr"}
+        self.assertEqual(len(pids), 3)
+        self.assertEqual(set(marked(self.dir)), pids)
+        for name in "pqr":
+            self.ok("-p", self.path(name), "--stop")
+
+    def test_options(self):
+        self.assertEqual(self.python(
+            self.PROGRAM +
+            "App('p', None, 'log', umask=0o077, chdir=None).start()\n"),
+            (0, "", ""))
+        self.assertEqual(stat.S_IMODE(os.stat(self.p).st_mode), 0o600)
+        self.assertEqual(os.readlink("/proc/%d/cwd" % self.pid()), self.dir)
+        status, _, err = self.python(
+            self.PROGRAM + "App('q', nosuch=1).start()\n")
+        self.assertEqual(status, 1)
+        self.assertIn("TypeError", err)
+
+
+# ---- Privileges ----------------------------------------------------------
+
+class PrivilegesTest(DaemonTestCase):
+
+    @unittest.skipUnless(ROOT, "needs root, to become another user")
+    def test_user_groups_and_environment(self):
+        nobody = pwd.getpwnam("nobody")
+        daemon = pwd.getpwnam("daemon")
+        self.spy_is_reachable()
+        for options, uid, gid, groups in (
+                (["-u", "nobody"], nobody.pw_uid, nobody.pw_gid,
+                 os.getgrouplist("nobody", nobody.pw_gid)),
+                (["-u", str(nobody.pw_uid)], nobody.pw_uid, nobody.pw_gid,
+                 os.getgrouplist("nobody", nobody.pw_gid)),
+                (["-u", "nobody:daemon"], nobody.pw_uid, daemon.pw_gid,
+                 os.getgrouplist("nobody", daemon.pw_gid)),
+                (["-u", "nobody", "-g", str(daemon.pw_gid)], nobody.pw_uid,
+                 daemon.pw_gid, os.getgrouplist("nobody", daemon.pw_gid)),
+                (["-u", "12345:23456"], 12345, 23456, [23456]),
+                (["-g", "daemon"], 0, daemon.pw_gid,
+                 os.getgrouplist("root", daemon.pw_gid))):
+            with self.subTest(options=options):
+                seen = self.status_of(self.start("sleep", "1000",
+                                                 options=options))
+                self.assertEqual(seen["Uid"], [uid] * 4)
+                self.assertEqual(seen["Gid"], [gid] * 4)
+                self.assertEqual(sorted(seen["Groups"]),
+                                 sorted(set(groups)))
+                self.ok("-p", self.p, "--stop")
+
+    def spy_is_reachable(self):
+        os.chmod(self.dir, 0o777)
+
+    @staticmethod
+    def status_of(pid):
+        with open("/proc/%d/status" % pid) as file:
+            return {line.split(":")[0]: list(map(int, line.split()[1:]))
+                    for line in file if line.startswith(
+                        ("Uid", "Gid", "Groups"))}
+
+    @unittest.skipUnless(ROOT, "needs root, to become another user")
+    def test_the_environment_and_files_of_the_user(self):
+        self.env.update(HOME="/root", USER="root", LOGNAME="root",
+                        SHELL="/bin/rootsh")
+        pid = self.start("sleep", "1000", options=["-u", "nobody",
+                                                   "-o", "log"])
+        with open("/proc/%d/environ" % pid) as file:
+            environ = dict(item.split("=", 1) for item in
+                           file.read().split("\0") if "=" in item)
+        nobody = pwd.getpwnam("nobody")
+        self.assertEqual(
+            [environ[name] for name in ("HOME", "USER", "LOGNAME", "SHELL")],
+            [nobody.pw_dir, "nobody", "nobody", nobody.pw_shell])
+        for path in (self.p, self.log):     # opened before the drop
+            self.assertEqual(os.stat(path).st_uid, 0)
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+
+    @unittest.skipUnless(ROOT, "needs root, to become another user")
+    def test_root_cannot_be_regained(self):
+        self.assertEqual(self.python(
+            "import daemonize, os\n"
+            "daemonize.daemonize('p', stdout='log', user='nobody')\n"
+            "for call in (os.setuid, os.seteuid, os.setgid):\n"
+            "    try: call(0)\n"
+            "    except PermissionError: print('no', flush=True)\n"
+            ), (0, "", ""))
+        wait_until(lambda: self.read("log") == "no\n" * 3)
+
+    @unittest.skipUnless(ROOT, "needs root, to fake a drop that fails")
+    def test_a_drop_that_did_not_work_fails_the_start(self):
+        for fake, message in (
+                ("os.setuid = os.seteuid = lambda uid: None",
+                 "user nobody can become root again"),
+                ("os.setuid = lambda uid: 1/0",
+                 "ZeroDivisionError: division by zero")):
+            status, out, err = self.python(
+                "import daemonize, os\n%s\n"
+                "try: daemonize.daemonize('p', user='nobody')\n"
+                "except daemonize.DaemonizeError as e: print(e)\n" % fake)
+            self.assertEqual((status, out, err), (0, message + "\n", ""))
+            self.assertFalse(os.path.exists(self.p))
+
+    @unittest.skipIf(ROOT, "root may")
+    def test_without_root_a_clear_refusal(self):
+        self.fails(125, r"cannot become user root \(uid 0, gid 0\): only "
+                   r"root can, and this is user \S+", "-u", "root", "true")
+        me = pwd.getpwuid(os.getuid()).pw_name
+        self.ok("-p", self.p, "-u", me, "sleep", "1000")    # as it is anyway
+
+    @unittest.skipUnless(ROOT, "needs root, to become another user")
+    def test_a_command_that_the_user_may_not_execute(self):
+        self.script("cmd", "#!/bin/sh\n")
+        os.chmod(self.path("cmd"), 0o700)
+        for options in ([], ["-f"]):
+            self.fails(126, "cannot execute ./cmd: Permission denied",
+                       *options, "-p", self.p, "-u", "nobody", "./cmd")
+        self.assert_nothing_left()
+
+
+# ---- The foreground ------------------------------------------------------
+
+class ForegroundTest(DaemonTestCase):
+
+    def foreground(self, *args, **options):
+        return self.popen([sys.executable, SCRIPT, "-f", "-p", self.p, *args],
+                          **options)
+
+    def test_the_command_has_our_pid_streams_status_and_no_child(self):
+        process = self.foreground("sh", "-c", "echo $$; cat p; cat; exit 7",
+                                  stdin=subprocess.PIPE)
+        out, err = process.communicate("input\n")
+        self.assertEqual((out, err, process.returncode),
+                         ("%d\n" % process.pid * 2 + "input\n", "", 7))
+        status, _, _ = self.cli("-f", "sh", "-c", "kill -TERM $$")
+        self.assertEqual(status, -signal.SIGTERM)
+
+    def test_control(self):
+        process = self.foreground("sleep", "1000")
+        wait_until(lambda: self.cli("-p", self.p, "--status")[0] == 0)
+        wait_until(lambda: self.command_of(process.pid) ==
+                   b"sleep\0001000\0")
+        self.assertEqual(marked(self.dir), [process.pid])
+        self.assertEqual(self.cli("-fp", self.p, "true")[0], 1)
+        self.ok("-p", self.p, "--stop")
+        self.assertEqual(process.wait(), -signal.SIGTERM)
+        self.assertFalse(os.path.exists(self.p))
+
+    @unittest.skipUnless(LINUX, "the spy reads /proc")
+    def test_session_group_environment_and_descriptors_are_kept(self):
+        self.write("spy.py", SPY)
+        self.env.update(NOTIFY_SOCKET="/n", LISTEN_FDS="1", WATCHDOG_USEC="1")
+        reader, writer = os.pipe()
+        process = self.foreground(sys.executable, *FAST, "spy.py", "report",
+                                  pass_fds=[writer])
+        seen = self.report()
+        os.close(reader)
+        os.close(writer)
+        self.assertEqual(seen["pid"], process.pid)
+        self.assertEqual(seen["sid"], os.getsid(0))
+        self.assertEqual(seen["pgid"], os.getpgrp())
+        self.assertIn(str(writer), seen["fds"])
+        self.assertEqual(seen["environ"]["NOTIFY_SOCKET"], "/n")
+        process.kill()
+
+    def test_sigpipe_is_as_it_would_be_without_python(self):
+        process = self.foreground("sleep", "1000")
+        wait_until(lambda: self.command_of(process.pid) ==
+                   b"sleep\0001000\0")
+        with open("/proc/%d/status" % process.pid) as file:
+            self.assertIn("SigIgn:\t0000000000000000\n", file.read())
+
+    def test_named_streams_are_used_and_others_inherited(self):
+        status, out, err = self.cli("-f", "-o", "log", "sh", "-c",
+                                    "echo out; echo err >&2")
+        self.assertEqual((status, out, err), (0, "", "err\n"))
+        self.assertEqual(self.read("log"), "out\n")
+
+    def test_a_failed_start_is_told_where_the_user_stands(self):
+        self.broken_elf("cmd")
+        self.fails(127, "./cmd exists, but its interpreter .* does not",
+                   "-f", "-p", self.p, "-o", "out", "-e", "err", "./cmd")
+        self.assertEqual(self.read("out") + self.read("err"), "")
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_nobodys_tee_is_hit(self):
+        """A job of an interactive shell: one group with its pipeline."""
+        process = self.popen(
+            ["sh", "-c", "\"$@\" | (cat; echo survived)", "sh",
+             sys.executable, SCRIPT, "-fp", self.p, "sh", "-c",
+             "echo up; exec sleep 1000"], start_new_session=True)
+        self.assertEqual(process.stdout.readline(), "up\n")
+        self.ok("-p", self.p, "--stop")
+        self.assertEqual(process.stdout.readline(), "survived\n")
+
+    def test_the_session_of_an_init_is_cleared_up(self):
+        process = self.foreground("sh", "-c", "sleep 1000 & wait",
+                                  start_new_session=True)
+        wait_until(lambda: len(marked(self.dir)) == 2
+                   and self.cli("-p", self.p, "--status")[0] == 0)
+        wait_until(lambda: b"sleep" in self.command_of(max(marked(
+            self.dir))))
+        self.ok("-p", self.p, "--stop")
+        process.wait()
+        self.assert_nothing_left()
+
+    def test_under_runsv(self):
+        if not shutil.which("runsv"):
+            self.skipTest("runit is not installed")
+        os.mkdir(self.path("service"))
+        self.script("service/run", "#!/bin/sh\nexec %s %s -f -p %s -- "
+                    "sleep 1000\n" % (sys.executable, SCRIPT, self.p))
+        runsv = self.popen(["runsv", "service"])
+        wait_until(lambda: self.cli("-p", self.p, "--status")[0] == 0)
+        self.assertEqual(int(self.read("service/supervise/pid")), self.pid())
+        first = self.pid()
+        self.ok("-p", self.p, "--stop")
+        wait_until(lambda: self.cli("-p", self.p, "--status")[0] == 0)
+        self.assertNotEqual(self.pid(), first)      # runsv saw it end
+        runsv.terminate()
+        runsv.wait()
+        self.assert_nothing_left()
+
+    def test_under_s6_with_its_notification_descriptor(self):
+        if not shutil.which("s6-supervise"):
+            self.skipTest("s6 is not installed")
+        os.mkdir(self.path("service"))
+        self.write("service/notification-fd", "3\n")
+        self.script("service/run", "#!/bin/sh\nexec %s %s -f -p %s -- "
+                    "sh -c 'echo >&3; exec 3>&-; exec sleep 1000'\n"
+                    % (sys.executable, SCRIPT, self.p))
+        s6 = self.popen(["s6-supervise", "service"])
+        wait_until(lambda: os.path.exists(self.path("service/event")))
+        wait_until(lambda: "true" in self.call(
+            ["s6-svstat", "-o", "up,ready", "service"])[1].split()[1:])
+        self.assertEqual(self.call(["s6-svstat", "-o", "pid", "service"])[1],
+                         "%d\n" % self.pid())
+        self.call(["s6-svc", "-xd", "service"])
+        s6.wait()
+        self.assert_nothing_left()
+
+
+# ---- Without what only Linux or a newer Python has -----------------------
+
+class PortableTest(DaemonTestCase):
+
+    def without(self, *args, setup=""):
+        return self.python(
+            "import daemonize, sys\n"
+            "daemonize._PROC = '/nonexistent'\n"
+            "daemonize._pidfd_open = None\n" + setup +
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", *args)
+
+    def test_start_status_signal_stop_without_proc_and_pidfd(self):
+        self.assertEqual(self.without("-p", self.p, "sh", "-c",
+                                      "sleep 1000 & wait"), (0, "", ""))
+        pid = self.pid()
+        self.assertEqual(self.without("-p", self.p, "--status")[:2],
+                         (0, "running, pid %d\n" % pid))
+        self.assertEqual(self.without("-p", self.p, "sleep", "1")[0], 1)
+        self.assertEqual(self.without("-p", self.p, "-s", "CONT")[0], 0)
+        self.assertEqual(self.without("-p", self.p, "--stop"), (0, "", ""))
+        self.assert_nothing_left()
+        self.assertEqual(self.without("-p", self.p, "--status")[0], 3)
+
+    def test_stop_times_out_without_pidfd(self):
+        self.start("sh", "-c", "trap '' TERM; echo >up; sleep 1000; :")
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.assertEqual(self.without("-p", self.p, "--stop", "--retry",
+                                      "TERM/0.1")[0], 124)
+        self.assertEqual(self.without("-p", self.p, "--stop", "--retry",
+                                      "TERM/0.1/KILL/5")[0], 0)
+
+    def test_a_pidfd_that_the_kernel_refuses(self):
+        self.start("sleep", "1000")
+        self.assertEqual(self.without(
+            "-p", self.p, "--stop", setup=(
+                "def refused(pid): raise OSError(38, 'not implemented')\n"
+                "daemonize._pidfd_open = refused\n")), (0, "", ""))
+        self.assert_nothing_left()
+
+    def test_descriptors_without_a_directory_of_them(self):
+        reader, writer = os.pipe()
+        self.write("program.py", (
+            "import os\n"
+            "plain = os.listdir\n"
+            "def listdir(path):\n"
+            "    if path == '/dev/fd': return ['0', '1', '2']\n"
+            "    if path.endswith('/fd'): raise OSError(2, 'no /proc')\n"
+            "    return plain(path)\n"
+            "os.listdir = listdir\n"
+            "import daemonize, sys\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        self.write("spy.py", SPY)
+        self.assertEqual(self.call(
+            [sys.executable, "program.py", "-p", self.p, "--wait", "0",
+             sys.executable, *FAST, "spy.py", "report"],
+            pass_fds=[reader, writer]), (0, "", ""))
+        os.close(reader)
+        os.close(writer)
+        seen = self.report()["fds"]
+        self.assertFalse({str(reader), str(writer)} & {
+            fd for fd, name in seen.items() if "pipe:" in name})
+
+    def test_enolck_says_what_to_do(self):
+        status, _, err = self.without("-p", self.p, "true", setup=(
+            "def lockf(*args): raise OSError(%d, 'No locks available')\n"
+            "daemonize.fcntl.lockf = lockf\n" % errno.ENOLCK))
+        self.assertEqual((status, err), (
+            125, "daemonize: cannot lock %s: No locks available; put the "
+            "pidfile on a local file system\n" % self.p))
+
+    def test_windows_imports_and_says_what_is_missing(self):
+        status, out, err = self.python(
+            "import sys, os\n"
+            "sys.modules['fcntl'] = None\n"
+            "os.name = 'nt'\n"
+            "import daemonize\n"
+            "for call in (daemonize.daemonize, lambda: daemonize.stop('p'),\n"
+            "             lambda: daemonize.status('p'),\n"
+            "             lambda: daemonize.send_signal('p', 1),\n"
+            "             daemonize.Daemon('p').start):\n"
+            "    try: call()\n"
+            "    except daemonize.DaemonizeError as e: print(e)\n"
+            "print(daemonize.main(['true']), flush=True)\n")
+        needs = "daemonize needs a POSIX system (fork, setsid)\n"
+        self.assertEqual((status, out, err), (
+            0, needs * 5 + "125\n", "daemonize: " + needs))
+
+
+# ---- Real services -------------------------------------------------------
+
+class ServiceTest(DaemonTestCase):
+
+    @staticmethod
+    def free_port():
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return probe.getsockname()[1]
+
+    def connect(self, port):
+        def attempt():
+            try:
+                return socket.create_connection(("127.0.0.1", port), 10)
+            except ConnectionRefusedError:
+                return None
+        client = wait_until(attempt)
+        self.addCleanup(client.close)
+        return client
+
+    def ask(self, port, text):
+        client = self.connect(port)
+        client.sendall(text)
+        return client.recv(4096)
+
+    def test_redis_keeps_its_data(self):
+        if not shutil.which("redis-server"):
+            self.skipTest("redis-server is not installed")
+        port = self.free_port()
+        command = ["-p", self.p, "-o", "log", "redis-server", "--port",
+                   str(port), "--dir", self.dir, "--appendonly", "yes"]
+        self.ok(*command)
+        self.assertEqual(self.ask(port, b"SET key value\r\n"), b"+OK\r\n")
+        self.ok("--restart", *command)
+        wait_until(lambda: self.ask(port, b"GET key\r\n") ==
+                   b"$5\r\nvalue\r\n")
+        self.ok("-p", self.p, "--stop")
+        self.assertIn("bye bye", self.read("log"))
+        self.assert_nothing_left()
+
+    NGINX = ("pid %(dir)s/nginx.pid; error_log stderr; worker_processes 2;\n"
+             "events {}\nhttp { access_log off;\n"
+             "client_body_temp_path %(dir)s; proxy_temp_path %(dir)s;\n"
+             "fastcgi_temp_path %(dir)s; uwsgi_temp_path %(dir)s;\n"
+             "scgi_temp_path %(dir)s;\n"
+             "server { listen 127.0.0.1:%(port)d; location / {\n"
+             "return 200 'served'; } } }\n")
+
+    def test_nginx_in_the_foreground_and_in_the_background(self):
+        nginx = shutil.which("nginx", path="/usr/sbin:" + os.environ["PATH"])
+        if not nginx:
+            self.skipTest("nginx is not installed")
+        port = self.free_port()
+        self.write("conf", self.NGINX % dict(dir=self.dir, port=port))
+        command = ["-p", self.p, "-o", "log", nginx, "-c", self.path("conf"),
+                   "-g"]
+        self.ok(*command, "daemon off;")
+        request = b"GET / HTTP/1.0\r\n\r\n"
+        self.assertIn(b"served", self.ask(port, request))
+        self.ok("-p", self.p, "--signal", "HUP")
+        self.assertIn(b"served", self.ask(port, request))
+        self.ok("-p", self.p, "--stop", "--signal", "QUIT")
+        self.assert_nothing_left()
+        status, _, err = self.cli(*command, "daemon on;")
+        self.assertEqual(status, 0)
+        self.assertIn("if it put itself into the background", err)
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_a_python_server(self):
+        port = self.free_port()
+        self.ok("-p", self.p, "-o", "log", "--", sys.executable, "-m",
+                "http.server", "--bind", "127.0.0.1", str(port))
+        self.assertIn(b"200 OK", self.ask(port, b"GET / HTTP/1.0\r\n\r\n"))
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    def test_a_bash_loop(self):
+        self.ok("-p", self.p, "-o", "log", "sh", "-c",
+                "while :; do echo tick; sleep 0.05; done")
+        wait_until(lambda: self.read("log").count("tick") > 2)
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    def test_on_a_terminal(self):
+        """The daemon survives the hangup of the terminal it came from."""
+        import pty
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execve("/bin/sh", [
+                "sh", "-c", "\"$@\"; echo status=$?", "sh", sys.executable,
+                SCRIPT, "-vp", self.p, "sleep", "1000"], self.env)
+        seen = b""
+        while b"status=" not in seen:
+            self.assertTrue(select.select([terminal], [], [], 20)[0], seen)
+            seen += os.read(terminal, 4096)
+        os.close(terminal)      # hangs up
+        os.waitpid(pid, 0)
+        self.assertIn(b"started, pid %d\r\nstatus=0" % self.pid(), seen)
+        self.assertTrue(is_alive(self.pid()))
+
+
+# ---- The source and the README -------------------------------------------
+
+class SourceTest(DaemonTestCase):
+
+    def test_the_import_brings_in_next_to_nothing(self):
+        status, out, err = self.call([
+            sys.executable, "-c",
+            # time is in every bare interpreter but 3.7's
+            "import sys, signal, fcntl, select, errno, struct, time\n"
+            "import __future__\n"
+            "sys.path.insert(0, %r)\n"
+            "before = set(sys.modules)\n"
+            "import daemonize\n"
+            "print(sorted(set(sys.modules) - before))" % HERE])
+        self.assertEqual((status, out, err), (0, "['daemonize']\n", ""))
+
+    def test_the_import_has_no_side_effect(self):
+        state = ("[os.listdir('/proc/self/fd'), [signal.getsignal(n) for n "
+                 "in range(1, 32)], os.getcwd(), threading.active_count(), "
+                 "sys.stdout, atexit._ncallbacks() if hasattr(atexit, "
+                 "'_ncallbacks') else 0, dict(os.environ)]")
+        status, out, err = self.python(
+            "import atexit, os, signal, sys, threading\n"
+            "before = %s\nimport daemonize\nassert before == %s\n"
+            % (state, state))
+        self.assertEqual((status, out, err), (0, "", ""))
+
+    def test_every_public_name_is_in_the_docstring_and_documented(self):
+        import daemonize
+        for name in daemonize.__all__:
+            self.assertRegex(daemonize.__doc__, r"\b%s\b" % name)
+            self.assertTrue(getattr(daemonize, name).__doc__, name)
+        public = {name for name, value in vars(daemonize).items()
+                  if not name.startswith("_")
+                  and getattr(value, "__module__", "") == "daemonize"}
+        self.assertEqual(public, set(daemonize.__all__))
+
+    def test_both_files_import_the_standard_library_alone(self):
+        import ast
+        known = set(getattr(sys, "stdlib_module_names", ()))
+        if not known:
+            self.skipTest("Python 3.10 knows its standard library")
+        for path in (SCRIPT, __file__):
+            with open(path) as file:
+                tree = ast.parse(file.read())
+            for node in ast.walk(tree):
+                names = [alias.name for alias in node.names] if isinstance(
+                    node, ast.Import) else [node.module] if isinstance(
+                    node, ast.ImportFrom) else []
+                for name in names:
+                    self.assertIn(name.split(".")[0], known | {"daemonize"})
+
+
+class ReadmeTest(DaemonTestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        if not os.path.exists(README):
+            raise unittest.SkipTest("copied without its README")
+        with open(README, encoding="utf-8") as file:
+            cls.readme = file.read()
+
+    def blocks(self, language):
+        return re.findall(r"(?ms)^```%s\n(.*?)^```$" % language, self.readme)
+
+    def test_it_shows_the_help_as_it_is(self):
+        self.assertIn("```\n" + self.ok("--help") + "```", self.readme)
+
+    def test_the_changelog_begins_with_this_version(self):
+        import daemonize
+        found = re.search(r"(?m)^## Changelog\n\n- \*\*(\S+)\*\*",
+                          self.readme)
+        self.assertEqual(found.group(1), daemonize.__version__)
+
+    def test_the_python_blocks_run(self):
+        self.assertTrue(self.blocks("python"))
+        for block in self.blocks("python"):
+            with self.subTest(block=block):
+                block = block.replace("/run/", self.dir + "/").replace(
+                    "/var/log/", self.dir + "/")
+                status, out, err = self.python(
+                    "import time\n"
+                    "def serve_forever(): time.sleep(1000)\n" + block,
+                    "start")
+                self.assertEqual((status, err), (0, ""))
+                for name in os.listdir(self.dir):
+                    if name.endswith(".pid"):
+                        self.ok("-p", name, "--stop")
+                        break
+                self.assert_nothing_left()
+
+    def test_the_shell_blocks_run(self):
+        """In order, in one shell; what a "# ..." line promises is checked."""
+        self.assertTrue(self.blocks("sh"))
+        shutil.copy(SCRIPT, self.dir)
+        os.mkdir(self.path("bin"))
+        os.symlink(sys.executable, self.path("bin/python"))
+        self.env["PATH"] = self.path("bin") + ":" + os.environ["PATH"]
+        self.env["HOME"] = self.dir
+        for block in self.blocks("sh"):
+            with self.subTest(block=block):
+                status, out, err = self.call(["sh", "-e", "-c", block])
+                self.assertEqual((status, err), (0, ""), out)
+                for line in re.findall(r"(?m)# prints: (.*)$", block):
+                    self.assertRegex(out, line.replace("4711", r"\d+"))
+        self.assert_nothing_left()
+
+
+# ---- Speed, shown and not asserted ---------------------------------------
+
+def median(times):
+    return sorted(times)[len(times) // 2]
+
+
+def clock(function, count):
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        function()
+        times.append(time.perf_counter() - began)
+    return median(times) * 1000
+
+
+class Bench:
+    """python3 test_daemonize.py bench"""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="daemonize-bench-")
+        os.chdir(self.dir)
+        self.null = open(os.devnull, "r+")
+        self.env = dict(os.environ, PYTHONPATH=self.dir)
+        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
+        shutil.copy(SCRIPT, self.dir)   # -m finds it here, with its .pyc
+
+    def run(self, *command, **options):
+        return subprocess.call(command, stdin=self.null, stdout=self.null,
+                               stderr=self.null, env=self.env, **options)
+
+    def main(self):
+        try:
+            for part in (self.launchers, self.library, self.descriptors,
+                         self.stop, self.starters):
+                part()
+        finally:
+            os.chdir("/")
+            shutil.rmtree(self.dir)
+        return 0
+
+    def row(self, name, value, base=None, unit="ms"):
+        ratio = "" if base is None else "  %5.2f x" % (value / base)
+        print("  %-42s %9.2f %s%s" % (name, value, unit, ratio), flush=True)
+
+    def launchers(self):
+        print("launcher's return, the command being true(1):")
+        python = sys.executable
+        commands = [
+            ("bare interpreter, -c pass", [python, "-c", "pass"]),
+            ("python daemonize.py --wait 0", [
+                python, "daemonize.py", "--wait", "0", "true"]),
+            ("python -m daemonize --wait 0", [
+                python, "-m", "daemonize", "--wait", "0", "true"]),
+            ("nohup", ["nohup", "true"]),
+            ("setsid --fork", ["setsid", "--fork", "true"]),
+            ("daemonize(1)", ["daemonize", "/bin/true"]),
+            ("start-stop-daemon", ["start-stop-daemon", "-S", "-b", "-x",
+                                   "/bin/true", "--pidfile", "none"]),
+            ("python-daemon", [python, "-c",
+                               "import daemon\nwith daemon.DaemonContext(): "
+                               "pass"])]
+        commands = [(name, command) for name, command in commands
+                    if shutil.which(command[0])
+                    and (name != "python-daemon" or self.run(
+                        python, "-c", "import daemon") == 0)]
+        times = {name: [] for name, _ in commands}
+        for _ in range(41):     # in turn, so that a load hits all alike
+            for name, command in commands:
+                times[name].append(clock(lambda: self.run(*command), 1))
+        base = median(times[commands[0][0]])
+        for name, _ in commands:
+            self.row(name, median(times[name]), base)
+
+    LIBRARY = """
+import os, sys, time, daemonize
+def double_fork():
+    reader, writer = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(writer, b"x")
+        os._exit(0)
+    os.wait()
+    os.read(reader, 1)
+    os.close(reader); os.close(writer)
+def library():
+    if os.fork() == 0:
+        daemonize.daemonize()
+        os._exit(0)
+    os.wait()
+function = globals()[sys.argv[1]]
+if function is double_fork:
+    plain = double_fork
+    def function():     # in a child, too
+        if os.fork() == 0:
+            plain()
+            os._exit(0)
+        os.wait()
+times = []
+for _ in range(101):
+    began = time.perf_counter()
+    function()
+    times.append(time.perf_counter() - began)
+print(sorted(times)[50] * 1000)
+"""
+
+    def library(self):
+        print("daemonize() in a running process:")
+        base = None
+        for name in ("double_fork", "library"):
+            out = subprocess.run([sys.executable, "-c", self.LIBRARY, name],
+                                 env=self.env, stdout=subprocess.PIPE)
+            value = float(out.stdout)
+            self.row(name.replace("library", "daemonize()"), value, base)
+            base = base or value
+
+    def descriptors(self):
+        import resource
+        print("launcher's return under an RLIMIT_NOFILE of:")
+        base = None
+        for limit in (1024, 1048576):
+            def lower():
+                hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+                if ROOT:
+                    hard = max(hard, limit)
+                resource.setrlimit(resource.RLIMIT_NOFILE, (
+                    min(limit, hard), hard))
+            value = clock(lambda: self.run(
+                sys.executable, "daemonize.py", "--wait", "0", "true",
+                preexec_fn=lower), 21)
+            self.row(str(limit), value, base)
+            base = base or value
+
+    STOP = """
+import daemonize, os, signal, sys, time
+times = []
+for _ in range(21):
+    os.system("%s daemonize.py -p p --wait 0 -- %s dying.py" % (
+        (sys.executable,) * 2))
+    while not os.path.exists("up"): time.sleep(0.001)
+    os.remove("up")
+    daemonize.stop("p")
+    times.append(time.time() - float(open("died").read()))
+print(sorted(times)[10] * 1000)
+"""
+
+    def stop(self):
+        print("--stop's return after the daemon's death:")
+        with open("dying.py", "w") as file:
+            file.write("import os, signal, time\n"
+                       "def die(*args):\n"
+                       "    with open('died', 'w') as f:\n"
+                       "        f.write(str(time.time()))\n"
+                       "    os._exit(0)\n"
+                       "signal.signal(signal.SIGTERM, die)\n"
+                       "open('up', 'w').close()\n"
+                       "while True: time.sleep(1000)\n")
+        out = subprocess.run([sys.executable, "-c", self.STOP], env=self.env,
+                             stdout=subprocess.PIPE)
+        self.row("stop()", float(out.stdout))
+
+    def starters(self, count=200):
+        print("%d at once, on one pidfile:" % count)
+
+        def all_at_once(*command):
+            began = time.perf_counter()
+            processes = [subprocess.Popen(
+                command, stdin=self.null, stdout=self.null, stderr=self.null,
+                env=self.env) for _ in range(count)]
+            for process in processes:
+                process.wait()
+            return (time.perf_counter() - began) * 1000
+        base = all_at_once(sys.executable, "-c", "pass")
+        self.row("bare interpreters", base)
+        self.row("starters", all_at_once(
+            sys.executable, "daemonize.py", "-p", "p", "--wait", "0",
+            "sleep", "1000"), base)
+        self.run(sys.executable, "daemonize.py", "-p", "p", "--stop")
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, HERE)
+    if sys.argv[1:] == ["bench"]:
+        raise SystemExit(Bench().main())
+    unittest.main()
