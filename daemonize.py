@@ -286,26 +286,24 @@ def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
     return moved
 
 
-def _open_descriptors() -> Iterable[int]:
-    """All that are open; the cost never follows RLIMIT_NOFILE.
+def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
+    """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC.
 
-    FreeBSD's /dev/fd without fdescfs has 0, 1 and 2 only, though listing it
-    takes a fourth: then, and without either, the first 4096 are tried.
+    The cost follows what is open, never RLIMIT_NOFILE.  FreeBSD's /dev/fd
+    without fdescfs has 0, 1 and 2 only, though listing it takes a fourth:
+    then, and without either, the first 4096 are tried.
     """
+    candidates: Iterable[int] = range(4096)
     for directory in (f"{_PROC}/self/fd", "/dev/fd"):
         try:
-            found = [int(name) for name in os.listdir(directory)]
+            listed = [int(name) for name in os.listdir(directory)]
         except OSError:
             continue            # not on this system
-        if max(found) > 2:
-            return found
-    return range(min(os.sysconf("SC_OPEN_MAX"), 4096))
-
-
-def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
-    """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC."""
+        if max(listed) > 2:
+            candidates = listed
+            break
     found = {}
-    for fd in _open_descriptors():
+    for fd in candidates:
         try:
             if fd > 2 and os.get_inheritable(fd):
                 info = os.fstat(fd)
@@ -663,11 +661,11 @@ def _fork() -> int:
     return pid
 
 
-def _reap(pid: int) -> str:
+def _reap(pid: int) -> None:
     try:
-        return _how_it_ended(os.waitpid(pid, 0)[1])
+        os.waitpid(pid, 0)
     except ChildProcessError:   # the program ignores SIGCHLD, or its handler
-        return "gone"           # was faster
+        pass                    # was faster
 
 
 def _pipe() -> tuple[IO[bytes], IO[bytes]]:
@@ -686,13 +684,13 @@ def _tell(pipe: IO[bytes], text: bytes) -> None:
 
 def _tell_outcome(pipe: IO[bytes], error: BaseException | None,
                   pid: int = 0, note: str = "") -> None:
-    if error is None:
-        _tell(pipe, marshal.dumps(("", 0, pid, note)))
-        return
-    if not isinstance(error, DaemonizeError):
-        error = DaemonizeError(f"{type(error).__name__}: {error}")
-    _tell(pipe, marshal.dumps((type(error).__name__, error.exit_status,
-                               error.pid, str(error))))
+    outcome: tuple[str, int, int | None, str] = ("", 0, pid, note)
+    if error:
+        if not isinstance(error, DaemonizeError):
+            error = DaemonizeError(f"{type(error).__name__}: {error}")
+        outcome = (type(error).__name__, error.exit_status, error.pid,
+                   str(error))
+    _tell(pipe, marshal.dumps(outcome))
 
 
 def _outcome(text: bytes) -> tuple[int, str]:
@@ -715,20 +713,16 @@ class _Identity:
     def __init__(self, uid: int, gid: int, entry: Any) -> None:
         self.uid = uid
         self.gid = gid
-        self.name = entry.pw_name if entry else str(uid)
-        self.groups = os.getgrouplist(self.name, gid) if entry else [gid]
-        self.environ = {
-            "HOME": entry.pw_dir if entry else "/",
-            "USER": self.name, "LOGNAME": self.name,
-            "SHELL": (entry and entry.pw_shell) or "/bin/sh"}
-
-    def check(self) -> None:
-        mine = os.geteuid(), os.getegid()
-        if mine[0] != 0 and mine != (self.uid, self.gid):
+        self.name = name = entry.pw_name if entry else str(uid)
+        self.groups = os.getgrouplist(name, gid) if entry else [gid]
+        home, shell = entry[5:7] if entry else ("/", "")
+        self.environ = {"HOME": home, "USER": name, "LOGNAME": name,
+                        "SHELL": shell or "/bin/sh"}
+        me = os.geteuid()
+        if me != 0 and (me, os.getegid()) != (uid, gid):
             raise DaemonizeError(
-                f"cannot become user {self.name} (uid {self.uid}, gid "
-                f"{self.gid}): only root can, and this is user "
-                f"{_user_name(mine[0])}")
+                f"cannot become user {name} (uid {uid}, gid {gid}): only "
+                f"root can, and this is user {_user_name(me)}")
 
     def assume(self) -> None:
         """Groups, gid, uid: any other order leaves some of root behind."""
@@ -871,8 +865,8 @@ def _ignored_signals() -> set[int]:
     return {number for number in range(1, 65) if mask >> number - 1 & 1}
 
 
-# Python itself ignores SIGPIPE and SIGXFSZ.  A command gets the default back;
-# a Python server would die of it when the first client hangs up.
+# Without SIGPIPE and SIGXFSZ, which Python itself ignores: a Python server
+# would die of the default when the first client hangs up.
 _IGNORED = (_ignored_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
             if _POSIX else set())
 
@@ -944,8 +938,9 @@ class _Start:
         if self.path is None:
             return
         with _doing(f"open {self.path}"):
-            self.held = _PidFile(self.path)
-        self.held.hold(inheritable=self.command is not None)
+            pidfile = _PidFile(self.path)
+        pidfile.hold(inheritable=self.command is not None)
+        self.held = pidfile
         _tell(said, b"L")
         answer = heard.read()
         if answer != b"G":
@@ -972,13 +967,10 @@ class _Start:
     def reset_signals(self) -> None:
         """To default: for a command all, else what was inherited ignored."""
         for number in range(1, signal.NSIG):
-            if self.command or number in _IGNORED and (
-                    signal.getsignal(number) in (signal.SIG_IGN,
-                                                 signal.SIG_DFL)):
-                try:
-                    signal.signal(number, signal.SIG_DFL)
-                except (OSError, ValueError):
-                    pass        # KILL, STOP, and those that libc keeps
+            now = signal.getsignal(number)      # None: not Python's to reset
+            if number in _IGNORED and now in (signal.SIG_IGN, signal.SIG_DFL
+                    ) or self.command and now not in (signal.SIG_DFL, None):
+                signal.signal(number, signal.SIG_DFL)
 
     def complete(self) -> None:
         """The last steps; with a command, never returns."""
@@ -1101,20 +1093,21 @@ class _Start:
 
     def await_end(self, timeout: float) -> int | None:
         """The daemon's wait status, if it ends by then."""
+        if not timeout:
+            return None
         reader, writer = os.pipe()
         os.set_blocking(writer, False)
         signal.set_wakeup_fd(writer)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         deadline = time.monotonic() + timeout
-        while timeout:
+        while True:
             pid, status = os.waitpid(self.daemon, os.WNOHANG)
             if pid:
                 self.ended = True
                 return status
             if not _await_readable(reader, deadline - time.monotonic()):
-                break
+                return None
             os.read(reader, 512)
-        return None
 
     def death(self, how: str, sizes: list[int]) -> DaemonizeError:
         """An early death, in words, and with the last words of the dead."""
@@ -1211,6 +1204,7 @@ class _Self:
 
     def __init__(self) -> None:
         self.pid = 0
+        self.path: str | None = None    # as the program spelt it
         self.pidfile: _PidFile | None = None
 
     def is_daemon(self) -> bool:
@@ -1226,8 +1220,8 @@ class _Self:
         try:
             return os.path.samestat(os.stat(path),
                                     os.fstat(self.pidfile.fd))
-        except OSError:         # the file was removed
-            return os.path.abspath(path) == self.pidfile.path
+        except OSError:         # removed, or relative to where it was started
+            return path in (self.path, self.pidfile.path)
 
     def remove_pidfile(self) -> None:
         if self.is_daemon() and self.pidfile:
@@ -1240,10 +1234,11 @@ class _Self:
             raise SystemExit(0)
         os.kill(self.pid, signal.SIGTERM)
 
-    def settle(self, pidfile: _PidFile | None) -> None:
+    def settle(self, path: str | None, pidfile: _PidFile | None) -> None:
         """The daemon's own last steps, after which it is the program's."""
         import atexit
         self.pid = os.getpid()
+        self.path = path
         self.pidfile = pidfile
         atexit.register(self.remove_pidfile)
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -1329,7 +1324,8 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     start = _Start(pidfile, (stdin, stdout, stderr), chdir=chdir, umask=umask,
                    user=user, group=group, keep_fds=keep_fds, wait=wait,
                    foreground=foreground)
-    path = start.path and os.path.abspath(start.path)
+    with _doing("find the current directory"):
+        path = start.path and os.path.abspath(start.path)
     _flush()
     if foreground:
         start.stay()
@@ -1338,7 +1334,7 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
         os._exit(0)
     if start.held and path:
         start.held.path = path      # wherever the program goes from here
-    _SELF.settle(start.held)
+    _SELF.settle(start.path, start.held)
 
 
 # ---- Control ------------------------------------------------------------
@@ -1615,8 +1611,8 @@ class Daemon:
         try:
             stop(self._path())
         except NotRunning:
-            print(f"pidfile {self._path()} does not exist. Daemon not "
-                  "running?", file=sys.stderr)
+            print(f"pidfile {self._path()} does not exist. "
+                  "Daemon not running?", file=sys.stderr)
 
     def restart(self) -> None:
         """stop() and start()."""
@@ -1653,14 +1649,12 @@ class Daemon:
         return _path(self.pidfile)
 
     def _start(self, **more: Any) -> None:
-        if self.pidfile is not None:    # run() is elsewhere, and may ask
-            self.pidfile = os.path.abspath(self._path())
         try:
             daemonize(self.pidfile, self.stdin, self.stdout, self.stderr,
                       **{**(self.options or {}), **more})
         except AlreadyRunning:
-            print(f"pidfile {self._path()} already exist. Daemon already "
-                  "running?", file=sys.stderr)
+            print(f"pidfile {self._path()} already exist. "
+                  "Daemon already running?", file=sys.stderr)
             raise SystemExit(1) from None
         self.run()
 
@@ -1726,48 +1720,36 @@ def _octal(word: str) -> int:
     return int(word, 8)
 
 
-# long option: letter, what makes its value of a word
-_OPTIONS: dict[str, tuple[str, Callable[[str], Any] | None]] = {
-    "pidfile": ("p", str), "stdin": ("i", str), "stdout": ("o", str),
-    "stderr": ("e", str), "chdir": ("d", str), "umask": ("k", _octal),
-    "user": ("u", str), "group": ("g", str), "foreground": ("f", None),
-    "wait": ("", _seconds), "status": ("", None), "json": ("", None),
-    "stop": ("", None), "restart": ("", None),
-    "signal": ("s", _signal_number), "retry": ("R", _schedule),
-    "oknodo": ("", None), "verbose": ("v", None), "quiet": ("q", None),
-    "version": ("", None), "help": ("h", None)}
-
-
-def _getopt() -> Any:
-    """getopt, without gettext, which it can do without: 5 ms a start."""
-    spare = "gettext" not in sys.modules
-    if spare:
-        sys.modules["gettext"] = None   # type: ignore[assignment]
-    try:
-        import getopt
-    finally:
-        if spare:
-            del sys.modules["gettext"]
-    return getopt
+_OPTIONS = (    # letter, long option; with = where it takes a value
+    "p pidfile=", "i stdin=", "o stdout=", "e stderr=", "d chdir=",
+    "k umask=", "u user=", "g group=", "f foreground", "  wait=", "  status",
+    "  json", "  stop", "  restart", "s signal=", "R retry=", "  oknodo",
+    "v verbose", "q quiet", "  version", "h help")
+_CONVERSIONS = {"umask": _octal, "wait": _seconds, "signal": _signal_number,
+                "retry": _schedule}
 
 
 def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
     """Fills options, returns the command."""
-    getopt = _getopt()
-    names = {"-" + letter: name for name, (letter, _) in _OPTIONS.items()}
+    # getopt can do without gettext, which brings re: 5 ms at each start
+    spare = "gettext" not in sys.modules
+    if spare:
+        sys.modules["gettext"] = None   # type: ignore[assignment]
+    import getopt
+    if spare:
+        del sys.modules["gettext"]
+    names = {"-" + option[0]: option[2:] for option in _OPTIONS}
+    letters = "".join(option[0] + ":" * option.endswith("=")
+                      for option in _OPTIONS if option[0] != " ")
     try:
-        found, command = getopt.getopt(
-            argv, "".join(letter + ":" * bool(letter and convert)
-                          for letter, convert in _OPTIONS.values()),
-            [name + "=" * bool(convert)
-             for name, (_, convert) in _OPTIONS.items()])
+        found, command = getopt.getopt(argv, letters,
+                                       [option[2:] for option in _OPTIONS])
     except getopt.GetoptError as error:
         raise _UsageError(f"{error} (see --help)") from None
     for option, word in found:
-        name = names.get(option, option[2:])
-        convert = _OPTIONS[name][1]
+        name = names.get(option, option[2:]).rstrip("=")
         try:
-            options[name] = convert(word) if convert else True
+            options[name] = _CONVERSIONS.get(name, str)(word)
         except ValueError:
             raise _UsageError(f"bad --{name}: {word} (see --help)") from None
     return list(command)
@@ -1821,7 +1803,7 @@ class _CommandLine:
             get("pidfile"), (get("stdin"), get("stdout"), get("stderr")),
             chdir=get("chdir"), umask=get("umask"), user=get("user"),
             group=get("group"), wait=get("wait", 0.2),
-            foreground=get("foreground", False), command=self.command)
+            foreground="foreground" in self.options, command=self.command)
 
     def start(self, wanted: _Start | None = None) -> int:
         wanted = wanted or self.wanted()
