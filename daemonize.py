@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Stream = int | Path | Any | None    # Any: has a fileno()
     User = str | int | None
+    Pipe = IO[bytes]
     Lock = tuple[int, int] | None       # the holder's pid, F_RDLCK or F_WRLCK
 
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
@@ -92,12 +93,12 @@ class DaemonizeError(Exception):
 
     exit_status = 125
 
-    def __init__(self, message: str, exit_status: int | None = None,
-                 pid: int | None = None, details: Iterable[str] = ()) -> None:
+    def __init__(self, message: str, exit_status: int = 0,
+                 pid: int | None = None, details: Sequence[str] = ()) -> None:
         super().__init__("\n    ".join(map(_printable, (message, *details))))
+        self.exit_status = exit_status or self.exit_status
         self.pid = pid
-        if exit_status is not None:
-            self.exit_status = exit_status
+        self.fields = message, self.exit_status, pid, tuple(details)
 
 
 class AlreadyRunning(DaemonizeError):
@@ -112,23 +113,19 @@ class NotRunning(DaemonizeError):
     exit_status = 1
 
 
-class _UsageError(DaemonizeError):
-    exit_status = 2
-
-
 class _doing:
     """A block in which an OSError becomes "cannot WHAT: reason"."""
 
-    def __init__(self, what: str, *hints: tuple[int, str]) -> None:
+    def __init__(self, what: str) -> None:
         self.what = what
-        self.hints = dict(hints)
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: object, where: object) -> None:
         if isinstance(error, OSError):
-            hint = self.hints.get(error.errno or 0, "")
+            hint = ("; put the pidfile on a local file system"
+                    if error.errno == errno.ENOLCK else "")
             raise DaemonizeError(
                 f"cannot {self.what}: {error.strerror}{hint}") from error
 
@@ -160,6 +157,12 @@ def _user_name(uid: int) -> str:
 
 
 # ---- Waiting ------------------------------------------------------------
+
+def _seconds(word: str | float) -> float:
+    if not 0 <= float(word) < 1e6:
+        raise ValueError(f"bad number of seconds: {word}")
+    return float(word)
+
 
 def _poll(condition: Callable[[], bool], timeout: float) -> bool:
     """Waits for what no descriptor announces; False if it does not come."""
@@ -482,10 +485,11 @@ class _PidFile:
         """The number in it; None where it is empty."""
         with _doing(f"read {self.path}"):
             text = os.pread(self.fd, 65, 0)
-        if len(text) > 64 or text.strip() and not text.strip().isdigit():
+        number = text.strip() or b"0"
+        if len(text) > 64 or not number.isdigit():
             raise DaemonizeError(f"{self.path} is no pidfile: it holds "
                                  "something that is no pid")
-        return int(text) if text.strip() else None
+        return int(number) or None
 
     def has_let_go(self, pid: int) -> bool:
         """Is this pid, which holds no lock, the daemon all the same?
@@ -548,8 +552,7 @@ class _PidFile:
 
     def lock(self) -> None:
         """Takes byte 2^30."""
-        with _doing(f"lock {self.path}", (
-                errno.ENOLCK, "; put the pidfile on a local file system")):
+        with _doing(f"lock {self.path}"):
             if _poll(self._try_lock, _CHANGE_TIMEOUT):
                 return
         holder = self.ask(_CHANGE_BYTE)
@@ -668,40 +671,35 @@ def _reap(pid: int) -> None:
         pass                    # was faster
 
 
-def _pipe() -> tuple[IO[bytes], IO[bytes]]:
+def _pipe() -> tuple[Pipe, Pipe]:
     """A close-on-exec pipe, (reader, writer), clear of 0, 1 and 2."""
     with _doing("make a pipe"):
         reader, writer = os.pipe()
     return open(_lift(reader), "rb", 0), open(_lift(writer), "wb", 0)
 
 
-def _tell(pipe: IO[bytes], text: bytes) -> None:
+def _tell(pipe: Pipe, text: bytes) -> None:
     try:
         pipe.write(text)
     except BrokenPipeError:
         pass                    # a killed launcher does not harm the daemon
 
 
-def _tell_outcome(pipe: IO[bytes], error: BaseException | None,
-                  pid: int = 0, note: str = "") -> None:
-    outcome: tuple[str, int, int | None, str] = ("", 0, pid, note)
-    if error:
-        if not isinstance(error, DaemonizeError):
-            error = DaemonizeError(f"{type(error).__name__}: {error}")
-        outcome = (type(error).__name__, error.exit_status, error.pid,
-                   str(error))
-    _tell(pipe, marshal.dumps(outcome))
+def _tell_error(pipe: Pipe, error: BaseException) -> None:
+    if not isinstance(error, DaemonizeError):
+        error = DaemonizeError(f"{type(error).__name__}: {error}")
+    _tell(pipe, marshal.dumps((type(error).__name__, *error.fields)))
 
 
 def _outcome(text: bytes) -> tuple[int, str]:
     """(pid, note), or raises the error that was told."""
     if not text:
         raise DaemonizeError("the start was broken off by a death")
-    kind, exit_status, pid, message = marshal.loads(text)
-    for error in (DaemonizeError, AlreadyRunning):
-        if kind == error.__name__:
-            line, *details = message.split("\n    ")
-            raise error(line, exit_status, pid, details)
+    kind, message, exit_status, pid, details = marshal.loads(text)
+    if kind == "AlreadyRunning":
+        raise AlreadyRunning(message, exit_status, pid)
+    if kind:
+        raise DaemonizeError(message, exit_status, pid, details)
     return pid, message
 
 
@@ -874,6 +872,12 @@ _IGNORED = (_ignored_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
 class _Start:
     """One start: what is wanted, and the steps in the order of daemon(7)."""
 
+    pidfile: _PidFile | None = None     # the starter's
+    held: _PidFile | None = None        # the daemon's
+    sigchld: Any = None                 # the launching program's handler
+    daemon = -1
+    ended = False
+
     def __init__(self, pidfile: Path | None, streams: Iterable[Stream], *,
                  chdir: Path | None, umask: int | None, user: User,
                  group: User, keep_fds: Iterable[Any] = (), wait: float,
@@ -881,23 +885,16 @@ class _Start:
         """Raises all that can be known before anything is done."""
         self.path = None if pidfile is None else _path(pidfile)
         self.wanted = [_stream(stream) for stream in streams]
-        self.opened = [-1, -1, -1]
         self.chdir = None if chdir is None else _path(chdir)
         if umask is not None and not 0 <= umask <= 0o777:
-            raise ValueError(f"umask must be 0 to 0o777, not {umask!r}")
+            raise ValueError(f"bad umask: {umask:#o}")
         self.umask = umask
         self.identity = _identity(user, group)
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
-        if not 0 <= wait < 1e6:
-            raise ValueError(f"wait must be seconds, not {wait!r}")
-        self.wait = wait
+        self.wait = _seconds(wait)
         self.foreground = foreground
         self.command = command
-        self.pidfile: _PidFile | None = None    # the starter's
-        self.held: _PidFile | None = None       # the daemon's
-        self.sigchld: Any = None    # the launching program's handler
-        self.daemon = -1
-        self.ended = False
+        self.opened = [-1, -1, -1]
         if self.chdir is not None:
             with _doing(f"change directory to {self.chdir}"):
                 os.stat(os.path.join(self.chdir, "."))
@@ -916,7 +913,7 @@ class _Start:
             else:
                 pidfile.close()
 
-    def register(self, pid: int, heard: IO[bytes], said: IO[bytes]) -> None:
+    def register(self, pid: int, heard: Pipe, said: Pipe) -> None:
         """In the starter: writes the pid of the process that is to hold.
 
         That one says L: byte 0 is locked; this one G: your pid is written,
@@ -933,7 +930,7 @@ class _Start:
             self.pidfile.unlock()
         said.close()
 
-    def hold(self, heard: IO[bytes], said: IO[bytes]) -> None:
+    def hold(self, heard: Pipe, said: Pipe) -> None:
         """In the daemon: opens the pidfile anew and holds it."""
         if self.path is None:
             return
@@ -1005,9 +1002,9 @@ class _Start:
         _reap(starter)
         return _outcome(answer)
 
-    def be_starter(self, launcher: int, report: IO[bytes]) -> None:
+    def be_starter(self, launcher: int, report: Pipe) -> None:
         """Returns in the daemon only."""
-        error, note = None, ""
+        problem: BaseException | None = None
         try:
             self.prepare(launcher)
             heard, progress = _pipe()
@@ -1020,15 +1017,17 @@ class _Start:
             progress.close()
             go.close()
             note = self.oversee(heard, said)
-        except BaseException as problem:
-            error = problem
+            _tell(report, marshal.dumps(("", note, 0, self.daemon, ())))
+        except BaseException as error:
+            problem = error
         try:
-            if error:
+            if problem:
                 self.clean_up()
         except DaemonizeError as second:
-            error = DaemonizeError(f"{error}; {second}")
+            problem = DaemonizeError(f"{problem}; {second}")
         finally:
-            _tell_outcome(report, error, self.daemon, note)
+            if problem:
+                _tell_error(report, problem)
             os._exit(0)
 
     def prepare(self, launcher: int) -> None:
@@ -1044,7 +1043,7 @@ class _Start:
         self.open_streams()
         _redirect(self.opened)
 
-    def be_daemon(self, go: IO[bytes], progress: IO[bytes]) -> None:
+    def be_daemon(self, go: Pipe, progress: Pipe) -> None:
         """The starter learns how it goes; exec or R says: well."""
         try:
             os.setpgid(0, 0)
@@ -1061,13 +1060,13 @@ class _Start:
             self.complete()
             _tell(progress, b"R")
         except BaseException as error:
-            _tell_outcome(progress, error)
+            _tell_error(progress, error)
             self.release()
             os._exit(DaemonizeError.exit_status)
         progress.close()
         go.close()
 
-    def oversee(self, heard: IO[bytes], said: IO[bytes]) -> str:
+    def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
         sizes = [os.fstat(fd).st_size for fd in self.opened]
         self.register(self.daemon, heard, said)
@@ -1160,7 +1159,7 @@ class _Start:
                 _tell(answers, b"A")
                 self.register(launcher, questions, answers)
             except BaseException as error:
-                _tell_outcome(answers, error)
+                _tell_error(answers, error)
             finally:
                 os._exit(0)
         answers.close()
@@ -1478,12 +1477,6 @@ def _signal_number(word: int | str) -> int:
     return int(signal.Signals[name])
 
 
-def _seconds(word: str) -> float:
-    if not 0 <= float(word) < 1e6:
-        raise ValueError(f"bad number of seconds: {word}")
-    return float(word)
-
-
 def _schedule(retry: str | float) -> list[tuple[int, float]]:
     """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)]; "10" is
     TERM/10/KILL/10.  A signal without a time has 5 s.
@@ -1636,7 +1629,7 @@ class Daemon:
         if len(words) != 1 or words[0] not in actions:
             print(f"usage: {os.path.basename(sys.argv[0])} "
                   f"{'|'.join(actions)}", file=sys.stderr)
-            return _UsageError.exit_status
+            return 2
         try:
             return actions[words[0]]() or 0
         except DaemonizeError as error:
@@ -1725,6 +1718,7 @@ _OPTIONS = (    # letter, long option; with = where it takes a value
     "k umask=", "u user=", "g group=", "f foreground", "  wait=", "  status",
     "  json", "  stop", "  restart", "s signal=", "R retry=", "  oknodo",
     "v verbose", "q quiet", "  version", "h help")
+_ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
 _CONVERSIONS = {"umask": _octal, "wait": _seconds, "signal": _signal_number,
                 "retry": _schedule}
 
@@ -1745,13 +1739,14 @@ def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
         found, command = getopt.getopt(argv, letters,
                                        [option[2:] for option in _OPTIONS])
     except getopt.GetoptError as error:
-        raise _UsageError(f"{error} (see --help)") from None
+        raise DaemonizeError(f"{error} (see --help)", 2) from None
     for option, word in found:
         name = names.get(option, option[2:]).rstrip("=")
         try:
             options[name] = _CONVERSIONS.get(name, str)(word)
         except ValueError:
-            raise _UsageError(f"bad --{name}: {word} (see --help)") from None
+            raise DaemonizeError(f"bad --{name}: {word} (see --help)",
+                                 2) from None
     return list(command)
 
 
@@ -1858,22 +1853,24 @@ class _CommandLine:
 
     def act(self) -> int:
         """Finds out what is wanted, and does it."""
-        actions: list[str] = [
-            name for name in ("help", "version", "status", "stop", "restart")
-            if name in self.options] or [
-                "signal" if "signal" in self.options else "start"]
-        action = actions[0]
-        if action in ("help", "version"):
-            return self.help() if action == "help" else self.version()
-        if len(actions) > 1:
-            raise _UsageError(f"--{action} or --{actions[1]}, not both")
-        if action != "start" and not self.path:
-            raise _UsageError(f"--{action} needs --pidfile")
+        wanted = [name for name in _ACTIONS if name in self.options]
+        if wanted[1:] == ["signal"] and wanted[0] == "stop":
+            wanted.pop()        # it belongs to the stop
+        action = wanted[0] if wanted else "start"
         starts = action in ("start", "restart")
-        if starts and not self.command:
-            raise _UsageError("no command given (see --help)")
-        if self.command and not starts:
-            raise _UsageError(f"--{action} takes no command")
+        wrong = ""
+        if action in ("help", "version"):
+            pass
+        elif len(wanted) > 1:
+            wrong = f"--{action} or --{wanted[1]}, not both"
+        elif action != "start" and not self.path:
+            wrong = f"--{action} needs --pidfile"
+        elif starts and not self.command:
+            wrong = "no command given (see --help)"
+        elif self.command and not starts:
+            wrong = f"--{action} takes no command"
+        if wrong:
+            raise DaemonizeError(wrong, 2)
         result: int = getattr(self, action)()
         return result
 
