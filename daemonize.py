@@ -53,7 +53,6 @@ if TYPE_CHECKING:
     Stream = int | Path | Any | None    # Any: has a fileno()
     User = str | int | None
     Pipe = IO[bytes]
-    Lock = tuple[int, int] | None       # the holder's pid, F_RDLCK or F_WRLCK
 
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
            "status", "send_signal", "stop", "Daemon", "main"]
@@ -69,7 +68,11 @@ _POSIX = os.name == "posix"
 _PROC = "/proc"                 # Linux's; without it no start times or users
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # of /proc/PID/stat; PyPy: 7
 _pidfd_open = getattr(os, "pidfd_open", None)   # Linux 5.3, CPython 3.9
+# glibc's and musl's struct flock with 64-bit offsets: the native alignment of
+# q gives the padding, which differs on 32-bit x86 and ARM.  macOS and the
+# BSDs put the offsets first (FreeBSD adds l_sysid).
 _LINUX_FLOCK = sys.platform.startswith("linux")
+_FLOCK = "hhqqi0q" if _LINUX_FLOCK else "qqihhi"
 
 
 # ---- Errors and words ---------------------------------------------------
@@ -142,12 +145,6 @@ def _signal_name(number: int) -> str:
         return f"signal {number}"
 
 
-def _how_it_ended(wait_status: int) -> str:
-    if os.WIFSIGNALED(wait_status):
-        return f"killed by {_signal_name(os.WTERMSIG(wait_status))}"
-    return f"exited with status {os.WEXITSTATUS(wait_status)}"
-
-
 def _user_name(uid: int) -> str:
     import pwd
     try:
@@ -156,23 +153,22 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
-# ---- Waiting ------------------------------------------------------------
-
 def _seconds(word: str | float) -> float:
     if not 0 <= float(word) < 1e6:
         raise ValueError(f"bad number of seconds: {word}")
     return float(word)
 
 
+# ---- Waiting ------------------------------------------------------------
+
 def _poll(condition: Callable[[], bool], timeout: float) -> bool:
     """Waits for what no descriptor announces; False if it does not come."""
     deadline = time.monotonic() + timeout
     pause = 0.001
     while not condition():
-        left = deadline - time.monotonic()
-        if left <= 0:
+        if time.monotonic() >= deadline:
             return False
-        time.sleep(min(pause, left))
+        time.sleep(pause)
         pause = min(pause * 2, 0.02)
     return True
 
@@ -185,19 +181,24 @@ def _await_readable(fd: int, timeout: float) -> bool:
 
 # ---- Other processes ----------------------------------------------------
 
+def _proc(pid: int | str, name: str) -> bytes:
+    """A file of /proc/PID; empty without such a process, or without /proc."""
+    try:
+        with open(f"{_PROC}/{pid}/{name}", "rb") as file:
+            return file.read()
+    except OSError:
+        return b""
+
+
 def _proc_stat(pid: int) -> list[bytes]:
     """/proc/PID/stat from the state on, which proc(5) counts as field 3."""
-    try:
-        with open(f"{_PROC}/{pid}/stat", "rb") as file:
-            return file.read().rpartition(b")")[2].split()
-    except OSError:             # no such process, or no /proc here
-        return []
+    return _proc(pid, "stat").rpartition(b")")[2].split() or [b""]
 
 
 def _start_time(pid: int) -> float | None:
     """When a living process began, in seconds since the epoch."""
     fields = _proc_stat(pid)
-    if not fields or fields[0] in (b"Z", b"X"):
+    if fields[0] in (b"", b"Z", b"X"):
         return None
     booted = time.time() - time.clock_gettime(_BOOTTIME)
     return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -209,21 +210,17 @@ def _uid_of(pid: int) -> int | None:
     Not the owner of /proc/PID, which is root while a process that changed
     its user has not called exec (PR_SET_DUMPABLE in prctl(2)).
     """
-    try:
-        with open(f"{_PROC}/{pid}/status", "rb") as file:
-            return int(file.read().partition(b"\nUid:")[2].split()[1])
-    except OSError:             # no such process, or no /proc here
-        return None
+    uids = _proc(pid, "status").partition(b"\nUid:")[2].split()
+    return int(uids[1]) if uids else None
 
 
-def _who(pid: int) -> str:
-    if pid == -1:
-        return "an open file description (OFD) lock"
-    if pid < 1:
-        return "a process outside this pid namespace or host"
+def _who(pid: int | None) -> str:
+    if not pid or pid < 1:
+        return ("an open file description (OFD) lock" if pid == -1 else
+                "a process outside this pid namespace or host")
     uid = _uid_of(pid)
-    return f"pid {pid}" + (
-        "" if uid is None else f" of user {_user_name(uid)}")
+    return f"pid {pid}" + ("" if uid is None else
+                           f" of user {_user_name(uid)}")
 
 
 def _session_of(pid: int) -> int | None:
@@ -243,7 +240,7 @@ def _kill_group(group: int, session: int | None) -> None:
     """
     if session is None or _session_of(group) not in (None, session):
         return
-    if _session_of(session) and _proc_stat(session)[:1] != [b"Z"]:
+    if _session_of(session) and _proc_stat(session)[0] != b"Z":
         return
     if os.getpgrp() == group:
         os.setpgid(0, 0)        # a daemon's child that stops its daemon
@@ -296,17 +293,15 @@ def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
     without fdescfs has 0, 1 and 2 only, though listing it takes a fourth:
     then, and without either, the first 4096 are tried.
     """
-    candidates: Iterable[int] = range(4096)
+    names: Iterable[Any] = ()
     for directory in (f"{_PROC}/self/fd", "/dev/fd"):
-        try:
-            listed = [int(name) for name in os.listdir(directory)]
-        except OSError:
-            continue            # not on this system
-        if max(listed) > 2:
-            candidates = listed
-            break
+        if not names:
+            try:
+                names = os.listdir(directory)
+            except OSError:
+                pass            # not on this system
     found = {}
-    for fd in candidates:
+    for fd in map(int, names if set(names) - set("012") else range(4096)):
         try:
             if fd > 2 and os.get_inheritable(fd):
                 info = os.fstat(fd)
@@ -334,12 +329,6 @@ def _is_open(fd: int) -> bool:
     return True
 
 
-def _fill_standard_streams() -> None:
-    """Occupies 0, 1, 2 where they are closed, lest a file land there."""
-    while not all(map(_is_open, range(3))):
-        os.open(os.devnull, os.O_RDWR)
-
-
 def _fileno(thing: Any) -> int:
     fd = int(thing if isinstance(thing, int) else thing.fileno())
     with _doing(f"use descriptor {fd}"):
@@ -354,21 +343,13 @@ def _path(path: Any) -> str:
     return text
 
 
-def _stream(stream: Stream) -> int | str | None:
-    if stream is None:
-        return None
-    if isinstance(stream, (str, bytes, os.PathLike)):
-        return _path(stream)
-    return _fileno(stream)
-
-
 def _open_stream(wanted: int | str, number: int) -> int:
     """A descriptor over 2 of what is to become 0, 1 or 2."""
     with _doing(f"open {wanted}"):
         if isinstance(wanted, int):
             return _lift(os.dup(wanted))
-        flags = os.O_WRONLY | os.O_APPEND if number else os.O_RDONLY
-        fd = _open(wanted, flags, 0o640)
+        fd = _open(wanted, os.O_WRONLY | os.O_APPEND if number else
+                   os.O_RDONLY, 0o640)
         os.set_blocking(fd, True)
     return _lift(fd)
 
@@ -378,6 +359,12 @@ def _redirect(opened: Sequence[int]) -> None:
     for number, fd in enumerate(opened):
         if fd >= 0:
             os.dup2(fd, number)
+
+
+def _close(*fds: int) -> None:
+    for fd in fds:
+        if fd >= 0:
+            os.close(fd)
 
 
 def _last_lines(path: str, since: int) -> list[str]:
@@ -415,46 +402,8 @@ _CHANGE_TIMEOUT = 10.0          # seconds
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 
 
-def _ask_lock(fd: int, byte: int) -> Lock:
-    """F_GETLK: the first lock of another process in a write lock's way."""
-    # glibc's and musl's struct flock with 64-bit offsets: the native
-    # alignment of q gives the padding, which differs on 32-bit x86 and ARM.
-    # macOS and the BSDs put the offsets first (FreeBSD adds l_sysid).
-    question: tuple[int, ...]
-    if _LINUX_FLOCK:
-        layout, pid, kind = "hhqqi0q", 4, 0
-        question = (fcntl.F_WRLCK, os.SEEK_SET, byte, 1, 0)
-    else:
-        layout, pid, kind = "qqihhi", 2, 3
-        question = (byte, 1, 0, fcntl.F_WRLCK, os.SEEK_SET, 0)
-    answer = struct.unpack(layout, fcntl.fcntl(
-        fd, fcntl.F_GETLK, struct.pack(layout, *question)))
-    if answer[kind] == fcntl.F_UNLCK:
-        return None
-    return answer[pid], answer[kind]
-
-
-class _Verdict:
-    """What a pidfile says about its daemon."""
-
-    exists = True
-    pid: int | None = None      # of the running daemon
-    locked = False              # the kernel names it: it may be signalled
-    outside = False             # it runs, where its pid is not known
-    stranger: Lock = None       # another's lock in the way
-
-    @property
-    def running(self) -> bool:
-        return self.pid is not None or self.outside
-
-    def known_pid(self, path: str) -> int | None:
-        if self.outside:
-            raise DaemonizeError(f"{path} is held by {_who(0)}")
-        return self.pid
-
-
 class _PidFile:
-    """An open pidfile; to be written with O_RDWR."""
+    """An open pidfile; with O_RDWR to be written, and created."""
 
     def __init__(self, path: str, flags: int = os.O_RDONLY,
                  owner: int | None = None) -> None:
@@ -464,7 +413,7 @@ class _PidFile:
         try:
             self.fd = _open(path, flags | os.O_NOFOLLOW, 0o644)
         except OSError as error:
-            if isinstance(error, FileNotFoundError) and not flags:
+            if error.errno == errno.ENOENT and not flags:
                 raise
             raise DaemonizeError(
                 f"cannot open {path}: {error.strerror}") from error
@@ -474,12 +423,22 @@ class _PidFile:
             raise DaemonizeError(f"{path} is no pidfile: not a regular file, "
                                  "or one with several links")
 
-    def close(self) -> None:
+    def __enter__(self) -> _PidFile:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         os.close(self.fd)
 
-    def ask(self, byte: int) -> Lock:
+    def holder(self, byte: int, writer: bool = False) -> int | None:
+        """F_GETLK: the pid of the first other process that has it locked."""
+        lock = fcntl.F_RDLCK if writer else fcntl.F_WRLCK   # in its way
+        question = ((lock, os.SEEK_SET, byte, 1, 0) if _LINUX_FLOCK else
+                    (byte, 1, 0, lock, os.SEEK_SET, 0))
         with _doing(f"ask who holds {self.path}"):
-            return _ask_lock(self.fd, byte)
+            answer = struct.unpack(_FLOCK, fcntl.fcntl(
+                self.fd, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
+        kind, pid = (0, 4) if _LINUX_FLOCK else (3, 2)
+        return None if answer[kind] == fcntl.F_UNLCK else int(answer[pid])
 
     def content(self) -> int | None:
         """The number in it; None where it is empty."""
@@ -505,47 +464,51 @@ class _PidFile:
     def refuse_foreign(self, daemon: int | None) -> None:
         """Root believes no file that somebody else can write."""
         info = os.fstat(self.fd)
-        trusted = {0, self.owner, None if daemon is None else _uid_of(daemon)}
-        if os.geteuid() == 0 and (info.st_uid not in trusted
-                                  or info.st_mode & 0o022):
+        if os.geteuid() == 0 and (info.st_mode & 0o022 or info.st_uid not in (
+                0, self.owner, daemon and _uid_of(daemon))):
             raise DaemonizeError(
                 f"{self.path} is not trusted: user {_user_name(info.st_uid)}"
                 f" or others can write it (mode {info.st_mode & 0o777:04o})")
 
-    def judge(self, asking: Sequence[int] = ()) -> _Verdict:
-        """Is the daemon running?  asking: processes that are not it.
+    def judge(self, asking: int = 0) -> tuple[int | None, str]:
+        """(pid, but): the running daemon's pid (0: hidden), or None.
+
+        but says why it cannot be signalled, or who else has the lock.
+        asking is a process that is not the daemon, whatever the file says.
 
         A holder that is not the pid in the file is a stranger, or a start
         is under way, which has byte 2^30 locked until both agree.
         """
-        verdict = _Verdict()
-        seen = None
+        seen = -2
         deadline = time.monotonic() + _CHANGE_TIMEOUT
         while True:
-            lock, pid = self.ask(_DAEMON_BYTE), self.content()
-            if lock is None or lock[0] == pid:
+            holder, pid = self.holder(_DAEMON_BYTE), self.content()
+            if holder is None or holder == pid:
                 break
-            if lock[0] < 1 and lock[0] != -1:
-                verdict.outside = True
-                return verdict
-            change = self.ask(_CHANGE_BYTE)
-            free = change is None or change[1] == fcntl.F_RDLCK
-            if free and lock == seen or time.monotonic() > deadline:
-                verdict.stranger = lock
+            if holder < 1 and holder != -1:
+                return 0, f"{self.path} is held by {_who(0)}"
+            changing = self.holder(_CHANGE_BYTE, writer=True)
+            if holder == seen and not changing or (
+                    time.monotonic() > deadline):
                 break
-            seen = lock if free else None
+            seen = -2 if changing else holder
             time.sleep(0.001)
-        verdict.locked = lock is not None and lock[0] == pid
-        self.refuse_foreign(pid if verdict.locked else None)
-        if verdict.locked or (pid and pid not in (os.getpid(), *asking)
-                              and self.has_let_go(pid)):
-            verdict.pid = pid
-        return verdict
+        self.refuse_foreign(pid if holder == pid else None)
+        if pid and holder == pid:
+            return pid, ""
+        if pid and pid not in (os.getpid(), asking) and self.has_let_go(pid):
+            return pid, (f"pid {pid} has let its lock on {self.path} go: if "
+                         f"it is the daemon, kill {pid} yourself")
+        return None, "" if holder is None else self.held_by(holder)
+
+    def held_by(self, stranger: int | None) -> str:
+        return (f"{self.path} is locked by {_who(stranger)}, which is not "
+                "its daemon")
 
     def _try_lock(self) -> bool:
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB,
-                        1, _CHANGE_BYTE)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1,
+                        _CHANGE_BYTE)
         except (BlockingIOError, PermissionError):
             return False        # EAGAIN or EACCES: POSIX allows both
         return True
@@ -555,48 +518,40 @@ class _PidFile:
         with _doing(f"lock {self.path}"):
             if _poll(self._try_lock, _CHANGE_TIMEOUT):
                 return
-        holder = self.ask(_CHANGE_BYTE)
         raise DaemonizeError(f"{self.path} is locked by "
-                             f"{_who(holder[0]) if holder else 'somebody'}")
+                             f"{_who(self.holder(_CHANGE_BYTE))}")
 
     def unlock(self) -> None:
         fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)
 
-    def held_by_stranger(self, lock: Lock) -> str:
-        holder = _who(lock[0]) if lock else "somebody"
-        return f"{self.path} is locked by {holder}, which is not its daemon"
-
     def is_current(self) -> bool:
         """Does the path still name the file that we have open?"""
         try:
-            return os.path.samestat(os.fstat(self.fd),
-                                    os.stat(self.path, follow_symlinks=False))
+            return os.path.samestat(os.fstat(self.fd), os.lstat(self.path))
         except FileNotFoundError:
             return False
 
     def acquire(self, launcher: int) -> bool:
         """Locks it for a start; False if it must be opened anew."""
         self.lock()
-        verdict = self.judge((launcher,))
-        if verdict.running:
-            raise AlreadyRunning(
-                f"already running: {self.path} is held by "
-                f"{f'pid {verdict.pid}' if verdict.pid else _who(0)}" + (
-                    "" if verdict.locked or verdict.outside else
-                    ", which let its lock go"), pid=verdict.pid)
-        if verdict.stranger and verdict.stranger[1] == fcntl.F_WRLCK:
-            raise DaemonizeError(self.held_by_stranger(verdict.stranger))
+        pid, but = self.judge(launcher)
+        if pid is not None:
+            raise AlreadyRunning("already running: " + (
+                but or f"{self.path} is held by pid {pid}"), 0, pid or None)
+        stranger = self.holder(_DAEMON_BYTE, writer=True)
+        if stranger is not None:        # beside a read lock we could go on
+            raise DaemonizeError(self.held_by(stranger))
         return self.is_current()
 
     def hold(self, inheritable: bool) -> None:
         """In the daemon, which has opened it anew: byte 0, for its life."""
         self.fd = _lift(self.fd, _HIGH, inheritable)
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB,
-                        1, _DAEMON_BYTE)
+            fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1,
+                        _DAEMON_BYTE)
         except OSError as error:
-            raise DaemonizeError(self.held_by_stranger(
-                self.ask(_DAEMON_BYTE))) from error
+            stranger = self.holder(_DAEMON_BYTE)
+            raise DaemonizeError(self.held_by(stranger)) from error
 
     def write(self, pid: int) -> None:
         """In the starter: writes the pid of the holder over the old one.
@@ -611,15 +566,15 @@ class _PidFile:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.ftruncate(self.fd, len(text))
         started = _start_time(pid)
-        if started is not None:
-            try:
+        try:
+            if started is not None:
                 os.utime(self.fd, (started, started))
-            except PermissionError:     # not the owner: has_let_go() will
-                pass                    # then not know the daemon
+        except PermissionError:     # not the owner: has_let_go() will then
+            pass                    # not know the daemon
 
     def remove_if_free(self) -> None:
         """Under byte 2^30: removes the file, unless a daemon has it."""
-        if not self.judge().running and self.is_current():
+        if self.judge()[0] is None and self.is_current():
             try:
                 os.unlink(self.path)
             except PermissionError:     # made beforehand by root, in /run:
@@ -627,11 +582,13 @@ class _PidFile:
 
     def remove_held(self) -> None:
         """In the holder of byte 0, at its end."""
-        if self.is_current():
-            try:
+        try:
+            if self.is_current():
                 os.unlink(self.path)
-            except OSError:     # privileges are dropped: left stale, it
-                pass            # harms nothing
+        except OSError:         # privileges are dropped: left stale, it
+            pass                # harms nothing
+
+
 # ---- Forking and telling ------------------------------------------------
 #
 #     launcher -> starter -> daemon
@@ -691,16 +648,15 @@ def _tell_error(pipe: Pipe, error: BaseException) -> None:
     _tell(pipe, marshal.dumps((type(error).__name__, *error.fields)))
 
 
-def _outcome(text: bytes) -> tuple[int, str]:
-    """(pid, note), or raises the error that was told."""
+def _outcome(text: bytes) -> tuple[str, int]:
+    """(note, pid), or raises the error that was told."""
     if not text:
         raise DaemonizeError("the start was broken off by a death")
     kind, message, exit_status, pid, details = marshal.loads(text)
-    if kind == "AlreadyRunning":
-        raise AlreadyRunning(message, exit_status, pid)
     if kind:
-        raise DaemonizeError(message, exit_status, pid, details)
-    return pid, message
+        error = AlreadyRunning if exit_status == 1 else DaemonizeError
+        raise error(message, exit_status, pid, details)
+    return message, pid
 
 
 # ---- Privileges ---------------------------------------------------------
@@ -708,10 +664,23 @@ def _outcome(text: bytes) -> tuple[int, str]:
 class _Identity:
     """A user and group to become, looked up before anything is done."""
 
-    def __init__(self, uid: int, gid: int, entry: Any) -> None:
-        self.uid = uid
-        self.gid = gid
-        self.name = name = entry.pw_name if entry else str(uid)
+    def __init__(self, user: User, group: User) -> None:
+        """group beats user's ":group"; names go before numbers."""
+        import grp
+        import pwd
+        name, _, its_group = str(
+            os.geteuid() if user is None else user).partition(":")
+        entry = self._lookup("user", name, pwd.getpwnam, pwd.getpwuid)
+        self.uid = uid = entry[2] if entry else int(name)
+        wanted = its_group if group is None else str(group)
+        if not wanted and not entry:
+            raise DaemonizeError(f"uid {uid} has no passwd entry: name a "
+                                 f"group, too ({uid}:GROUP)")
+        self.gid = gid = entry[3] if entry else -1
+        if wanted:
+            found = self._lookup("group", wanted, grp.getgrnam, grp.getgrgid)
+            self.gid = gid = found[2] if found else int(wanted)
+        self.name = name = entry[0] if entry else str(uid)
         self.groups = os.getgrouplist(name, gid) if entry else [gid]
         home, shell = entry[5:7] if entry else ("/", "")
         self.environ = {"HOME": home, "USER": name, "LOGNAME": name,
@@ -721,6 +690,21 @@ class _Identity:
             raise DaemonizeError(
                 f"cannot become user {name} (uid {uid}, gid {gid}): only "
                 f"root can, and this is user {_user_name(me)}")
+
+    @staticmethod
+    def _lookup(kind: str, name: str, by_name: Callable[[str], Any],
+                by_number: Callable[[int], Any]) -> Any:
+        """The entry; None for a number that has none."""
+        try:
+            return by_name(name)
+        except KeyError:
+            pass                # then it must be a number
+        if not (name.isascii() and name.isdigit()) or int(name) >= 1 << 32:
+            raise DaemonizeError(f"unknown {kind}: {name}")
+        try:
+            return by_number(int(name))
+        except KeyError:
+            return None
 
     def assume(self) -> None:
         """Groups, gid, uid: any other order leaves some of root behind."""
@@ -740,66 +724,29 @@ class _Identity:
         os.environ.update(self.environ)
 
 
-def _lookup(kind: str, name: str, by_name: Callable[[str], Any],
-            by_number: Callable[[int], Any]) -> tuple[Any, int]:
-    """(entry or None, number) of a user or group; a name goes first."""
-    try:
-        entry = by_name(name)
-        return entry, entry[2]
-    except KeyError:
-        pass                    # then it must be a number
-    if not (name.isascii() and name.isdigit()) or int(name) >= 1 << 32:
-        raise DaemonizeError(f"unknown {kind}: {name}")
-    try:
-        return by_number(int(name)), int(name)
-    except KeyError:
-        return None, int(name)
-
-
-def _identity(user: User, group: User) -> _Identity | None:
-    """None if there is nothing to change; group beats user's :group."""
-    if user is None and group is None:
-        return None
-    import grp
-    import pwd
-    name, _, its_group = str(
-        os.geteuid() if user is None else user).partition(":")
-    entry, uid = _lookup("user", name, pwd.getpwnam, pwd.getpwuid)
-    group = its_group if group is None else str(group)
-    if group:
-        gid = _lookup("group", group, grp.getgrnam, grp.getgrgid)[1]
-    elif entry:
-        gid = entry.pw_gid
-    else:
-        raise DaemonizeError(f"uid {uid} has no passwd entry: name a group, "
-                             f"too ({uid}:GROUP)")
-    return _Identity(uid, gid, entry)
-
-
 # ---- The command --------------------------------------------------------
 
-def _why_not(path: str) -> DaemonizeError | None:
-    """What speaks against executing this file, as far as one can see."""
+def _why_not(path: str) -> tuple[int, str]:
+    """(exit status, reason) against executing this file; (0, "") if none."""
     head = b""
     try:
         if stat.S_ISDIR(os.stat(path).st_mode):
-            return DaemonizeError(f"{path} is a directory", 126)
+            return 126, f"{path} is a directory"
         if not os.access(path, os.X_OK):
-            return DaemonizeError(f"cannot execute {path}: "
-                                  f"{os.strerror(errno.EACCES)}", 126)
+            return 126, f"cannot execute {path}: {os.strerror(errno.EACCES)}"
         with open(path, "rb") as file:
             head = file.read(256)
     except (FileNotFoundError, NotADirectoryError):
-        return DaemonizeError(f"command not found: {path}", 127)
+        return 127, ""
     except OSError:
         pass                    # executable but not readable: exec decides
     # split at blanks only: a \r before the newline is part of the name
     line = head[2:].split(b"\n")[0].replace(b"\t", b" ").strip(b" ")
     interpreter = os.fsdecode(line.split(b" ")[0])
-    if head[:2] != b"#!" or os.path.exists(interpreter):
-        return None
-    return DaemonizeError(f"{path} exists, but its interpreter {interpreter} "
-                          "does not", 127)
+    if head[:2] == b"#!" and not os.path.exists(interpreter):
+        return 127, (f"{path} exists, but its interpreter {interpreter} does "
+                     "not")
+    return 0, ""
 
 
 def _candidates(name: str) -> list[str]:
@@ -814,11 +761,11 @@ def _check_command(name: str, directory: str = "") -> None:
     """Raises what would come of executing name there."""
     found = [_why_not(os.path.join(directory, candidate))
              for candidate in _candidates(name)]
-    if None in found:
+    if (0, "") in found:
         return
-    for error in found:
-        if error and not str(error).startswith("command not found"):
-            raise error
+    for exit_status, reason in found:
+        if reason:
+            raise DaemonizeError(reason, exit_status)
     path = os.environ.get("PATH", os.defpath)
     raise DaemonizeError(f"command not found: {name}" + (
         "" if "/" in name else f" (PATH is {path})"), 127)
@@ -854,13 +801,10 @@ _STALE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
 
 def _ignored_signals() -> set[int]:
     """From /proc, as PyPy's getsignal() does not see what was inherited."""
-    try:
-        with open(f"{_PROC}/self/status", "rb") as file:
-            mask = int(file.read().partition(b"\nSigIgn:")[2].split()[0], 16)
-    except OSError:
-        return {number for number in range(1, signal.NSIG)
-                if signal.getsignal(number) == signal.SIG_IGN}
-    return {number for number in range(1, 65) if mask >> number - 1 & 1}
+    mask = _proc("self", "status").partition(b"\nSigIgn:")[2].split()
+    return {number for number in range(1, signal.NSIG)
+            if (int(mask[0], 16) >> number - 1 & 1 if mask else
+                signal.getsignal(number) == signal.SIG_IGN)}
 
 
 # Without SIGPIPE and SIGXFSZ, which Python itself ignores: a Python server
@@ -878,23 +822,28 @@ class _Start:
     daemon = -1
     ended = False
 
-    def __init__(self, pidfile: Path | None, streams: Iterable[Stream], *,
+    def __init__(self, pidfile: Path | None, streams: Iterable[Stream],
                  chdir: Path | None, umask: int | None, user: User,
-                 group: User, keep_fds: Iterable[Any] = (), wait: float,
-                 foreground: bool, command: list[str] | None = None) -> None:
+                 group: User, wait: float, foreground: bool,
+                 keep_fds: Iterable[Any] = (),
+                 command: Sequence[str] = ()) -> None:
         """Raises all that can be known before anything is done."""
         self.path = None if pidfile is None else _path(pidfile)
-        self.wanted = [_stream(stream) for stream in streams]
+        self.wanted = [
+            stream if stream is None else _path(stream)
+            if isinstance(stream, (str, bytes, os.PathLike))
+            else _fileno(stream) for stream in streams]
+        self.opened = [-1, -1, -1]
         self.chdir = None if chdir is None else _path(chdir)
         if umask is not None and not 0 <= umask <= 0o777:
             raise ValueError(f"bad umask: {umask:#o}")
         self.umask = umask
-        self.identity = _identity(user, group)
-        self.keep_fds = {_fileno(thing) for thing in keep_fds}
+        self.identity = (None if user is None and group is None
+                         else _Identity(user, group))
         self.wait = _seconds(wait)
         self.foreground = foreground
-        self.command = command
-        self.opened = [-1, -1, -1]
+        self.keep_fds = {_fileno(thing) for thing in keep_fds}
+        self.command = list(command)
         if self.chdir is not None:
             with _doing(f"change directory to {self.chdir}"):
                 os.stat(os.path.join(self.chdir, "."))
@@ -911,15 +860,16 @@ class _Start:
             if pidfile.acquire(launcher):
                 self.pidfile = pidfile
             else:
-                pidfile.close()
+                os.close(pidfile.fd)
 
     def register(self, pid: int, heard: Pipe, said: Pipe) -> None:
         """In the starter: writes the pid of the process that is to hold.
 
-        That one says L: byte 0 is locked; this one G: your pid is written,
-        go.  End of file instead: the other one died.
+        It says A: acquired.  That one says L: byte 0 is locked.  It says G:
+        your pid is written, go.  End of file instead: the other one died.
         """
         if self.pidfile:
+            _tell(said, b"A")
             answer = heard.read(1)
             if answer != b"L":
                 _outcome(answer + heard.read())
@@ -934,9 +884,12 @@ class _Start:
         """In the daemon: opens the pidfile anew and holds it."""
         if self.path is None:
             return
+        answer = heard.read(1)
+        if answer != b"A":
+            _outcome(answer + heard.read())
         with _doing(f"open {self.path}"):
             pidfile = _PidFile(self.path)
-        pidfile.hold(inheritable=self.command is not None)
+        pidfile.hold(inheritable=bool(self.command))
         self.held = pidfile
         _tell(said, b"L")
         answer = heard.read()
@@ -947,7 +900,7 @@ class _Start:
         """After a failure in the process that holds the pidfile."""
         if self.held:
             self.held.remove_held()
-            self.held.close()
+            os.close(self.held.fd)
 
     def open_streams(self) -> None:
         for number, wanted in enumerate(self.wanted):
@@ -979,15 +932,13 @@ class _Start:
         if self.command:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             _execute(self.command)
-        for fd in self.opened:
-            if fd >= 0:
-                os.close(fd)
+        _close(*self.opened)
 
     # The detached start
 
-    def detach(self) -> tuple[int, str]:
-        """(pid, note) in the launcher, or what went wrong is raised there;
-        (0, "") in the daemon.
+    def detach(self) -> tuple[str, int]:
+        """(note, pid) in the launcher, or what went wrong is raised there;
+        ("", 0) in the daemon.
         """
         launcher = os.getpid()
         told, report = _pipe()
@@ -995,7 +946,7 @@ class _Start:
         if starter == 0:
             told.close()
             self.be_starter(launcher, report)
-            return 0, ""
+            return "", 0
         report.close()
         with told:
             answer = told.read()
@@ -1038,7 +989,8 @@ class _Start:
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         if self.umask is not None:
             os.umask(self.umask)
-        _fill_standard_streams()
+        while not all(map(_is_open, range(3))):     # lest a file land there
+            os.open(os.devnull, os.O_RDWR)
         self.acquire(launcher)
         self.open_streams()
         _redirect(self.opened)
@@ -1055,7 +1007,7 @@ class _Start:
             # Before the lock: any of these may be a descriptor of the pidfile
             _close_inherited(self.keep_fds)
             if self.pidfile:
-                self.pidfile.close()
+                os.close(self.pidfile.fd)
             self.hold(go, progress)
             self.complete()
             _tell(progress, b"R")
@@ -1076,13 +1028,15 @@ class _Start:
         began = time.monotonic()
         # With neither R nor an exec, it was a death that closed the pipe
         died = not answer and not self.command
-        status = self.await_end(10 if died else self.wait)
-        if status is None:
+        ended = self.await_end(10 if died else self.wait)
+        if ended is None:
             return ""
-        name = (self.command or ["the daemon"])[0]
-        how = (f"{name} {_how_it_ended(status)} after "
-               f"{time.monotonic() - began:.2f} s")
-        if status != 0:
+        name = self.command[0] if self.command else "the daemon"
+        how = (f"killed by {_signal_name(os.WTERMSIG(ended))}"
+               if os.WIFSIGNALED(ended) else
+               f"exited with status {os.WEXITSTATUS(ended)}")
+        how = f"{name} {how} after {time.monotonic() - began:.2f} s"
+        if ended != 0:
             raise self.death(how, sizes)
         if not self.pidfile:
             return ""
@@ -1100,10 +1054,10 @@ class _Start:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         deadline = time.monotonic() + timeout
         while True:
-            pid, status = os.waitpid(self.daemon, os.WNOHANG)
+            pid, wait_status = os.waitpid(self.daemon, os.WNOHANG)
             if pid:
                 self.ended = True
-                return status
+                return wait_status
             if not _await_readable(reader, deadline - time.monotonic()):
                 return None
             os.read(reader, 512)
@@ -1145,8 +1099,6 @@ class _Start:
 
     def claim(self) -> None:
         """Holds the pidfile in this process; a forked helper writes it."""
-        if self.path is None:
-            return
         launcher = os.getpid()
         heard, answers = _pipe()
         questions, said = _pipe()
@@ -1156,7 +1108,6 @@ class _Start:
                 heard.close()
                 said.close()
                 self.acquire(launcher)
-                _tell(answers, b"A")
                 self.register(launcher, questions, answers)
             except BaseException as error:
                 _tell_error(answers, error)
@@ -1166,9 +1117,6 @@ class _Start:
         questions.close()
         try:
             with heard, said:
-                answer = heard.read(1)
-                if answer != b"A":
-                    _outcome(answer + heard.read())
                 self.hold(heard, said)
         finally:
             _reap(helper)       # the command is to have no child of ours
@@ -1179,7 +1127,8 @@ class _Start:
         saved = [_open_stream(fd, fd) if _is_open(fd) else -1
                  for fd in range(3)]
         try:
-            self.claim()
+            if self.path is not None:
+                self.claim()
             self.open_streams()
             _redirect(self.opened)
             self.reset_signals()
@@ -1190,10 +1139,7 @@ class _Start:
             if umask is not None:
                 os.umask(umask)
             raise
-        for fd in saved:
-            if fd >= 0:
-                os.close(fd)
-
+        _close(*saved)
 
 
 # ---- daemonize() --------------------------------------------------------
@@ -1320,15 +1266,14 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     """
     _require_posix()
     _refuse_event_loop()
-    start = _Start(pidfile, (stdin, stdout, stderr), chdir=chdir, umask=umask,
-                   user=user, group=group, keep_fds=keep_fds, wait=wait,
-                   foreground=foreground)
+    start = _Start(pidfile, (stdin, stdout, stderr), chdir, umask, user,
+                   group, wait, foreground, keep_fds)
     with _doing("find the current directory"):
         path = start.path and os.path.abspath(start.path)
     _flush()
     if foreground:
         start.stay()
-    elif start.detach()[0]:
+    elif start.detach()[1]:
         _SELF.remove_pidfile()      # of a daemon that daemonizes again
         os._exit(0)
     if start.held and path:
@@ -1338,21 +1283,15 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
 
 # ---- Control ------------------------------------------------------------
 
-def _inspect(path: str) -> _Verdict:
-    """Whether the daemon runs; DaemonizeError if that cannot be told."""
-    verdict = _Verdict()
+def _inspect(path: str) -> tuple[bool, int | None, str]:
+    """(whether the pidfile exists, pid, but): see _PidFile.judge()."""
     if _SELF.holds(path):
-        verdict.pid = os.getpid()
-        return verdict
+        return True, os.getpid(), ""
     try:
-        pidfile = _PidFile(path)
+        with _PidFile(path) as pidfile:
+            return (True, *pidfile.judge())
     except FileNotFoundError:
-        verdict.exists = False
-        return verdict
-    try:
-        return pidfile.judge()
-    finally:
-        pidfile.close()
+        return False, None, ""
 
 
 def status(pidfile: Path) -> int | None:
@@ -1362,7 +1301,10 @@ def status(pidfile: Path) -> int | None:
     pidfile, held where its pid is not known (another pid namespace).
     """
     _require_posix()
-    return _inspect(_path(pidfile)).known_pid(_path(pidfile))
+    _, pid, but = _inspect(_path(pidfile))
+    if pid == 0:
+        raise DaemonizeError(but)
+    return pid
 
 
 class _Target:
@@ -1374,62 +1316,39 @@ class _Target:
     directly before each kill(2).
     """
 
-    def __init__(self, path: str) -> None:
-        try:
-            self.pidfile = _PidFile(path)
-        except FileNotFoundError:
-            raise NotRunning(f"not running: there is no {path}") from None
-        self.pidfd = -1
-        try:
-            self.pid = self._find(path)
-            while not self._pin():
-                self.pid = self._find(path)
-            self.uid = _uid_of(self.pid)
-            leads = os.getpgid(self.pid) == self.pid
-            self.session = _session_of(self.pid) if leads else None
-        except ProcessLookupError:
-            self.session = None     # gone a moment ago
-        except BaseException:
+    pidfd = -1
+
+    def __init__(self, pidfile: _PidFile) -> None:
+        self.pidfile = pidfile
+        while True:
+            pid, but = pidfile.judge()
+            if pid is None:
+                raise NotRunning("not running: " +
+                                 (but or f"{pidfile.path} is stale"))
+            if but:
+                raise DaemonizeError(but, pid=pid)
+            self.pid = pid
+            try:
+                self.pidfd = _pidfd_open(pid) if _pidfd_open else -1
+            except OSError:
+                pass            # gone; or an old kernel, or a seccomp filter
+            if self.is_held():
+                break
             self.close()
-            raise
-
-    def _find(self, path: str) -> int:
-        verdict = self.pidfile.judge()
-        pid = verdict.known_pid(path)
-        if pid is None:
-            stranger = verdict.stranger and self.pidfile.held_by_stranger(
-                verdict.stranger)
-            raise NotRunning(f"not running: {stranger or path + ' is stale'}")
-        if not verdict.locked:
-            raise DaemonizeError(
-                f"pid {pid} has let its lock on {path} go: if it is the "
-                f"daemon, kill {pid} yourself", pid=pid)
-        return pid
-
-    def _pin(self) -> bool:
+        self.uid = _uid_of(pid)
+        self.session = _session_of(pid)
         try:
-            self.pidfd = _pidfd_open(self.pid) if _pidfd_open else -1
+            if os.getpgid(pid) != pid:
+                self.session = None     # it leads no group that could be left
         except ProcessLookupError:
-            return False
-        except OSError:
-            pass                # an old kernel, or a seccomp filter
-        if not self.is_held():
-            self.unpin()
-            return False
-        return True
-
-    def unpin(self) -> None:
-        if self.pidfd >= 0:
-            os.close(self.pidfd)
-        self.pidfd = -1
+            self.session = None         # gone a moment ago
 
     def close(self) -> None:
-        self.unpin()
-        self.pidfile.close()
+        _close(self.pidfd)
+        self.pidfd = -1
 
     def is_held(self) -> bool:
-        lock = self.pidfile.ask(_DAEMON_BYTE)
-        return lock is not None and lock[0] == self.pid
+        return self.pidfile.holder(_DAEMON_BYTE) == self.pid
 
     def signal(self, *numbers: int) -> None:
         try:
@@ -1444,23 +1363,42 @@ class _Target:
             raise DaemonizeError(f"cannot signal {_who(self.pid)}: "
                                  f"{error.strerror}") from error
 
+    def end(self, schedule: list[tuple[int, float]]) -> None:
+        for number, seconds in schedule:
+            self.signal(number, signal.SIGCONT)     # it may be stopped
+            if self.is_gone(seconds):
+                return _kill_group(self.pid, self.session)
+        total = sum(seconds for _, seconds in schedule)
+        raise DaemonizeError(f"{_who(self.pid)} did not end in {total:g} s",
+                             124, self.pid)
+
     def is_gone(self, timeout: float) -> bool:
         if self.pidfd >= 0:
             return _await_readable(self.pidfd, timeout)
         return _poll(lambda: not self.is_held(), timeout)
 
 
+def _with_daemon(path: str, act: Callable[[_Target], None]) -> _Target:
+    try:
+        pidfile = _PidFile(path)
+    except FileNotFoundError:
+        raise NotRunning(f"not running: there is no {path}") from None
+    with pidfile:
+        target = _Target(pidfile)
+        try:
+            act(target)
+        finally:
+            target.close()
+    return target
+
+
 def _clear(path: str, owner: int | None = None) -> str:
     """Removes a dead daemon's pidfile; returns why it could not."""
-    if not os.path.lexists(path):
-        return ""
     try:
-        pidfile = _PidFile(path, os.O_RDWR, owner)
-        try:
-            pidfile.lock()
-            pidfile.remove_if_free()
-        finally:
-            pidfile.close()
+        if os.path.lexists(path):
+            with _PidFile(path, os.O_RDWR, owner) as pidfile:
+                pidfile.lock()
+                pidfile.remove_if_free()
     except DaemonizeError as error:
         return str(error)
     return ""
@@ -1504,36 +1442,22 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
     if _SELF.holds(_path(pidfile)):
         os.kill(os.getpid(), number)
         return
-    target = _Target(_path(pidfile))
-    try:
-        target.signal(number)
-        if number == signal.SIGTERM:
-            target.signal(signal.SIGCONT)       # it may be stopped
-    finally:
-        target.close()
+    numbers = [number]
+    if number == signal.SIGTERM:
+        numbers.append(signal.SIGCONT)      # it may be stopped
+    _with_daemon(_path(pidfile), lambda target: target.signal(*numbers))
 
 
 def _stop(path: str, schedule: list[tuple[int, float]],
           first: int | None = None) -> tuple[int, str]:
     """(pid, why the pidfile could not be removed)"""
+    if first is not None:
+        schedule = [(first, schedule[0][1]), *schedule[1:]]
     try:
-        target = _Target(path)
+        target = _with_daemon(path, lambda target: target.end(schedule))
     except NotRunning as error:
         why = _clear(path)
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None
-    try:
-        for number, seconds in schedule:
-            target.signal(first or number, signal.SIGCONT)
-            first = None
-            if target.is_gone(seconds):
-                break
-        else:
-            total = sum(seconds for _, seconds in schedule)
-            raise DaemonizeError(f"{_who(target.pid)} did not end in "
-                                 f"{total:g} s", 124, target.pid)
-        _kill_group(target.pid, target.session)
-    finally:
-        target.close()
     return target.pid, _clear(path, target.uid)
 
 
@@ -1634,7 +1558,7 @@ class Daemon:
             return actions[words[0]]() or 0
         except DaemonizeError as error:
             print(f"daemonize: {error}", file=sys.stderr)
-            return error.exit_status
+            return 4 if words[0] == "status" else error.exit_status
 
     def _path(self) -> str:
         if self.pidfile is None:
@@ -1660,17 +1584,14 @@ class Daemon:
         return 0 if was_running else NotRunning.exit_status
 
     def _main_status(self) -> int:
-        try:
-            verdict = _inspect(self._path())
-            pid = verdict.known_pid(self._path())
-        except DaemonizeError as error:
-            error.exit_status = 4
-            raise
-        if pid is not None:
-            print(pid)
-            return 0
-        print("not running", file=sys.stderr)
-        return 1 if verdict.exists else 3
+        exists, pid, but = _inspect(self._path())
+        if pid == 0:
+            raise DaemonizeError(but)
+        if pid is None:
+            print("not running", file=sys.stderr)
+            return 1 if exists else 3
+        print(pid)
+        return 0
 
 
 # ---- The command line ---------------------------------------------------
@@ -1758,12 +1679,6 @@ def _write(fd: int, text: str) -> None:
                                      "backslashreplace"))
 
 
-def _json(path: str, verdict: _Verdict) -> str:
-    import json
-    return json.dumps({"running": verdict.running, "pid": verdict.pid,
-                       "pidfile": path, "workers": []}) + "\n"
-
-
 class _CommandLine:
     """The actions, one method each, which returns the exit status."""
 
@@ -1795,16 +1710,16 @@ class _CommandLine:
     def wanted(self) -> _Start:
         get = self.options.get
         return _Start(
-            get("pidfile"), (get("stdin"), get("stdout"), get("stderr")),
-            chdir=get("chdir"), umask=get("umask"), user=get("user"),
-            group=get("group"), wait=get("wait", 0.2),
-            foreground="foreground" in self.options, command=self.command)
+            get("pidfile"), map(get, ("stdin", "stdout", "stderr")),
+            get("chdir"), get("umask"), get("user"), get("group"),
+            get("wait", 0.2), "foreground" in self.options,
+            command=self.command)
 
     def start(self, wanted: _Start | None = None) -> int:
         wanted = wanted or self.wanted()
         if wanted.foreground:
             wanted.stay()       # does not return
-        pid, note = wanted.detach()
+        note, pid = wanted.detach()
         if note:
             self.complain(note)
         return self.boast(f"started, pid {pid}")
@@ -1834,22 +1749,24 @@ class _CommandLine:
 
     def status(self) -> int:
         try:
-            verdict = _inspect(self.path)
-            if "json" in self.options:
-                _write(1, _json(self.path, verdict))
-            verdict.known_pid(self.path)
+            exists, pid, but = _inspect(self.path)
         except DaemonizeError as error:
             error.exit_status = 4
             raise
         if "json" in self.options:
-            pass
-        elif verdict.running:
-            _write(1, f"running, pid {verdict.pid}\n")
-        else:
-            self.complain(f"not running: {self.path} is stale"
-                          if verdict.exists else
-                          f"not running: there is no {self.path}")
-        return 0 if verdict.running else 1 if verdict.exists else 3
+            import json
+            _write(1, json.dumps({
+                "running": pid is not None, "pid": pid or None,
+                "pidfile": self.path, "workers": []}) + "\n")
+        elif pid:
+            _write(1, f"running, pid {pid}\n")
+        if pid == 0:
+            raise DaemonizeError(but, 4)
+        if pid is None and "json" not in self.options:
+            self.complain("not running: " + (
+                but or f"{self.path} is stale" if exists else
+                f"there is no {self.path}"))
+        return 0 if pid else 1 if exists else 3
 
     def act(self) -> int:
         """Finds out what is wanted, and does it."""
