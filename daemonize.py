@@ -8,8 +8,8 @@
     $ python daemonize.py -p app.pid --status
     $ python daemonize.py -p app.pid --stop
 
-One file, standard library only, CPython 3.7 or later and PyPy 3, any POSIX
-system: copy it.  The public names, in the order of the file:
+One file, standard library only, CPython 3.7 or later and PyPy 3, on Linux,
+macOS and the BSDs: copy it.  The public names, in the order of the file:
 
     DaemonizeError   whatever went wrong, in one line
     AlreadyRunning   the pidfile has a running daemon (its pid: .pid)
@@ -65,14 +65,17 @@ __version__ = "1.0.0"
 # is a path without it.
 
 _POSIX = os.name == "posix"
-_PROC = "/proc"                 # Linux's; without it no start times or users
+_LINUX = sys.platform.startswith("linux")
+_PROC = "/proc" if _LINUX else ""   # without it no start times and no users
+# Where this process's descriptors are listed (the BSDs' /dev/fd is fixed)
+_FDS = ("/proc/self/fd" if _LINUX else
+        "/dev/fd" if sys.platform == "darwin" else "")
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # of /proc/PID/stat; PyPy: 7
 _pidfd_open = getattr(os, "pidfd_open", None)   # Linux 5.3, CPython 3.9
 # glibc's and musl's struct flock with 64-bit offsets: the native alignment of
 # q gives the padding, which differs on 32-bit x86 and ARM.  macOS and the
 # BSDs put the offsets first (FreeBSD adds l_sysid).
-_LINUX_FLOCK = sys.platform.startswith("linux")
-_FLOCK = "hhqqi0q" if _LINUX_FLOCK else "qqihhi"
+_FLOCK = "hhqqi0q" if _LINUX else "qqihhi"
 
 
 # ---- Errors and words ---------------------------------------------------
@@ -198,7 +201,7 @@ def _proc_stat(pid: int) -> list[bytes]:
 def _start_time(pid: int) -> float | None:
     """When a living process began, in seconds since the epoch."""
     fields = _proc_stat(pid)
-    if fields[0] in (b"", b"Z", b"X"):
+    if len(fields) < 20 or fields[0] in b"ZX":
         return None
     booted = time.time() - time.clock_gettime(_BOOTTIME)
     return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
@@ -230,24 +233,31 @@ def _session_of(pid: int) -> int | None:
         return None
 
 
-def _kill_group(group: int, session: int | None) -> None:
+def _kill_all(group: int) -> None:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        pass                    # nothing was left, or nothing of ours
+
+
+def _kill_group(group: int, session: int | None, starter: int | None
+                ) -> None:
     """KILLs what is left of a dead daemon's process group.
 
     A number stays taken as long as a group bears it, so if a process has
     the number now, it must still be of the daemon's session, or it is a
     stranger's.  A session whose leader lives is a shell's or an init's: the
-    daemon was in its foreground, and the group may hold its "| tee".
+    daemon was in its foreground, and the group may hold its "| tee".  Unless
+    that leader is the daemon's starter, still waiting.
     """
     if session is None or _session_of(group) not in (None, session):
         return
-    if _session_of(session) and _proc_stat(session)[0] != b"Z":
+    if _session_of(session) and session != starter and (
+            _proc_stat(session)[0] != b"Z"):
         return
     if os.getpgrp() == group:
         os.setpgid(0, 0)        # a daemon's child that stops its daemon
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        pass                    # nothing was left, or nothing of ours
+    _kill_all(group)
 
 
 # ---- Descriptors and streams --------------------------------------------
@@ -289,19 +299,15 @@ def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
 def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
     """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC.
 
-    The cost follows what is open, never RLIMIT_NOFILE.  FreeBSD's /dev/fd
-    without fdescfs has 0, 1 and 2 only, though listing it takes a fourth:
-    then, and without either, the first 4096 are tried.
+    The cost follows what is open, never RLIMIT_NOFILE; where nothing lists
+    it, the first 4096 are tried.
     """
-    names: Iterable[Any] = ()
-    for directory in (f"{_PROC}/self/fd", "/dev/fd"):
-        if not names:
-            try:
-                names = os.listdir(directory)
-            except OSError:
-                pass            # not on this system
+    try:
+        candidates: Iterable[Any] = os.listdir(_FDS or "/nonexistent")
+    except OSError:
+        candidates = range(4096)
     found = {}
-    for fd in map(int, names if set(names) - set("012") else range(4096)):
+    for fd in map(int, candidates):
         try:
             if fd > 2 and os.get_inheritable(fd):
                 info = os.fstat(fd)
@@ -330,7 +336,11 @@ def _is_open(fd: int) -> bool:
 
 
 def _fileno(thing: Any) -> int:
+    if not isinstance(thing, int) and not hasattr(thing, "fileno"):
+        raise TypeError(f"neither a descriptor nor a file: {thing!r}")
     fd = int(thing if isinstance(thing, int) else thing.fileno())
+    if fd >= 1 << 31:
+        raise ValueError(f"not a descriptor: {fd}")
     with _doing(f"use descriptor {fd}"):
         os.fstat(fd)
     return fd
@@ -367,11 +377,17 @@ def _close(*fds: int) -> None:
             os.close(fd)
 
 
-def _last_lines(path: str, since: int) -> list[str]:
-    """The last ten lines of a log that were written after byte since."""
+def _last_lines(path: str, log: int, since: int) -> list[str]:
+    """The last ten lines of a log that were written after byte since.
+
+    log is our descriptor of it: its user may have put something else there.
+    """
     try:
-        with open(path, "rb") as file:
-            file.seek(max(since, os.fstat(file.fileno()).st_size - 8192))
+        with open(_open(path, os.O_RDONLY, 0), "rb") as file:
+            info = os.fstat(file.fileno())
+            if not os.path.samestat(info, os.fstat(log)):
+                return ["(it was replaced)"]
+            file.seek(max(since, info.st_size - 8192))
             text = file.read().decode("utf-8", "backslashreplace")
     except OSError as error:
         return [f"(it cannot be read: {error.strerror})"]
@@ -390,6 +406,7 @@ def _last_lines(path: str, since: int) -> list[str]:
 #     byte 0      read-locked by the daemon for its whole life
 #     byte 1+i    kept for worker i
 #     byte 2^30   write-locked, for a moment, by whoever changes the file
+#     the next    write-locked by the starter, until it leaves
 #
 # The trap: a process loses all its locks on a file when it closes ANY
 # descriptor of that file.  Hence: whoever is to hold a lock opens, dups and
@@ -398,6 +415,7 @@ def _last_lines(path: str, since: int) -> list[str]:
 
 _DAEMON_BYTE = 0
 _CHANGE_BYTE = 1 << 30
+_STARTER_BYTE = _CHANGE_BYTE + 1
 _CHANGE_TIMEOUT = 10.0          # seconds
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 
@@ -415,8 +433,9 @@ class _PidFile:
         except OSError as error:
             if error.errno == errno.ENOENT and not flags:
                 raise
-            raise DaemonizeError(
-                f"cannot open {path}: {error.strerror}") from error
+            reason = ("it is a symbolic link" if os.path.islink(path)
+                      else error.strerror)
+            raise DaemonizeError(f"cannot open {path}: {reason}") from error
         info = os.fstat(self.fd)
         if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
             os.close(self.fd)
@@ -432,12 +451,12 @@ class _PidFile:
     def holder(self, byte: int, writer: bool = False) -> int | None:
         """F_GETLK: the pid of the first other process that has it locked."""
         lock = fcntl.F_RDLCK if writer else fcntl.F_WRLCK   # in its way
-        question = ((lock, os.SEEK_SET, byte, 1, 0) if _LINUX_FLOCK else
+        question = ((lock, os.SEEK_SET, byte, 1, 0) if _LINUX else
                     (byte, 1, 0, lock, os.SEEK_SET, 0))
         with _doing(f"ask who holds {self.path}"):
             answer = struct.unpack(_FLOCK, fcntl.fcntl(
                 self.fd, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
-        kind, pid = (0, 4) if _LINUX_FLOCK else (3, 2)
+        kind, pid = (0, 4) if _LINUX else (3, 2)
         return None if answer[kind] == fcntl.F_UNLCK else int(answer[pid])
 
     def content(self) -> int | None:
@@ -505,10 +524,9 @@ class _PidFile:
         return (f"{self.path} is locked by {_who(stranger)}, which is not "
                 "its daemon")
 
-    def _try_lock(self) -> bool:
+    def try_lock(self, byte: int = _CHANGE_BYTE) -> bool:
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1,
-                        _CHANGE_BYTE)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
         except (BlockingIOError, PermissionError):
             return False        # EAGAIN or EACCES: POSIX allows both
         return True
@@ -516,7 +534,7 @@ class _PidFile:
     def lock(self) -> None:
         """Takes byte 2^30."""
         with _doing(f"lock {self.path}"):
-            if _poll(self._try_lock, _CHANGE_TIMEOUT):
+            if _poll(self.try_lock, _CHANGE_TIMEOUT):
                 return
         raise DaemonizeError(f"{self.path} is locked by "
                              f"{_who(self.holder(_CHANGE_BYTE))}")
@@ -575,10 +593,11 @@ class _PidFile:
     def remove_if_free(self) -> None:
         """Under byte 2^30: removes the file, unless a daemon has it."""
         if self.judge()[0] is None and self.is_current():
-            try:
-                os.unlink(self.path)
-            except PermissionError:     # made beforehand by root, in /run:
-                os.ftruncate(self.fd, 0)        # leave it as it was made
+            with _doing(f"remove {self.path}"):
+                try:
+                    os.unlink(self.path)
+                except PermissionError:     # made beforehand by root, in
+                    os.ftruncate(self.fd, 0)    # /run: leave it as it was
 
     def remove_held(self) -> None:
         """In the holder of byte 0, at its end."""
@@ -668,8 +687,8 @@ class _Identity:
         """group beats user's ":group"; names go before numbers."""
         import grp
         import pwd
-        name, _, its_group = str(
-            os.geteuid() if user is None else user).partition(":")
+        name, _, its_group = str("" if user is None else user).partition(":")
+        name = name or str(os.geteuid())
         entry = self._lookup("user", name, pwd.getpwnam, pwd.getpwuid)
         self.uid = uid = entry[2] if entry else int(name)
         wanted = its_group if group is None else str(group)
@@ -681,7 +700,7 @@ class _Identity:
             found = self._lookup("group", wanted, grp.getgrnam, grp.getgrgid)
             self.gid = gid = found[2] if found else int(wanted)
         self.name = name = entry[0] if entry else str(uid)
-        self.groups = os.getgrouplist(name, gid) if entry else [gid]
+        self.known = entry is not None
         home, shell = entry[5:7] if entry else ("/", "")
         self.environ = {"HOME": home, "USER": name, "LOGNAME": name,
                         "SHELL": shell or "/bin/sh"}
@@ -710,7 +729,10 @@ class _Identity:
         """Groups, gid, uid: any other order leaves some of root behind."""
         with _doing(f"become user {self.name}"):
             if os.geteuid() == 0:
-                os.setgroups(self.groups)
+                if self.known:
+                    os.initgroups(self.name, self.gid)
+                else:
+                    os.setgroups([self.gid])
                 os.setgid(self.gid)
                 os.setuid(self.uid)
         for regain in (os.setuid, os.seteuid) if self.uid else ():
@@ -726,13 +748,16 @@ class _Identity:
 
 # ---- The command --------------------------------------------------------
 
-def _why_not(path: str) -> tuple[int, str]:
-    """(exit status, reason) against executing this file; (0, "") if none."""
+def _why_not(path: str, directory: str) -> tuple[int, str]:
+    """(exit status, reason) against executing path in directory; or (0, "").
+    """
+    path = os.path.join(directory, path)
     head = b""
     try:
-        if stat.S_ISDIR(os.stat(path).st_mode):
+        mode = os.stat(path).st_mode
+        if stat.S_ISDIR(mode):
             return 126, f"{path} is a directory"
-        if not os.access(path, os.X_OK):
+        if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
             return 126, f"cannot execute {path}: {os.strerror(errno.EACCES)}"
         with open(path, "rb") as file:
             head = file.read(256)
@@ -741,9 +766,10 @@ def _why_not(path: str) -> tuple[int, str]:
     except OSError:
         pass                    # executable but not readable: exec decides
     # split at blanks only: a \r before the newline is part of the name
-    line = head[2:].split(b"\n")[0].replace(b"\t", b" ").strip(b" ")
-    interpreter = os.fsdecode(line.split(b" ")[0])
-    if head[:2] == b"#!" and not os.path.exists(interpreter):
+    line = head[2:].split(b"\n")[0].split(b"\0")[0].replace(b"\t", b" ")
+    interpreter = os.fsdecode(line.strip(b" ").split(b" ")[0])
+    if head[:2] == b"#!" and interpreter and not os.path.exists(
+            os.path.join(directory, interpreter)):
         return 127, (f"{path} exists, but its interpreter {interpreter} does "
                      "not")
     return 0, ""
@@ -759,7 +785,7 @@ def _candidates(name: str) -> list[str]:
 
 def _check_command(name: str, directory: str = "") -> None:
     """Raises what would come of executing name there."""
-    found = [_why_not(os.path.join(directory, candidate))
+    found = [_why_not(candidate, directory)
              for candidate in _candidates(name)]
     if (0, "") in found:
         return
@@ -767,8 +793,9 @@ def _check_command(name: str, directory: str = "") -> None:
         if reason:
             raise DaemonizeError(reason, exit_status)
     path = os.environ.get("PATH", os.defpath)
-    raise DaemonizeError(f"command not found: {name}" + (
-        "" if "/" in name else f" (PATH is {path})"), 127)
+    raise DaemonizeError("command not found: " + (
+        os.path.join(directory, name) if "/" in name else
+        f"{name} (PATH is {path})"), 127)
 
 
 def _execute(command: list[str]) -> NoReturn:
@@ -835,8 +862,8 @@ class _Start:
             else _fileno(stream) for stream in streams]
         self.opened = [-1, -1, -1]
         self.chdir = None if chdir is None else _path(chdir)
-        if umask is not None and not 0 <= umask <= 0o777:
-            raise ValueError(f"bad umask: {umask:#o}")
+        if umask is not None and umask not in range(0o1000):
+            raise ValueError(f"bad umask: {umask!r}")
         self.umask = umask
         self.identity = (None if user is None and group is None
                          else _Identity(user, group))
@@ -876,6 +903,7 @@ class _Start:
             if not self.pidfile.is_current():
                 raise DaemonizeError(f"{self.path} was replaced by somebody")
             self.pidfile.write(pid)
+            self.pidfile.try_lock(_STARTER_BYTE)
             _tell(said, b"G")
             self.pidfile.unlock()
         said.close()
@@ -950,6 +978,8 @@ class _Start:
         report.close()
         with told:
             answer = told.read()
+        if answer[:1] == b"T":      # the daemon is stopped: see is_stopped()
+            return _outcome(answer[1:])
         _reap(starter)
         return _outcome(answer)
 
@@ -968,7 +998,12 @@ class _Start:
             progress.close()
             go.close()
             note = self.oversee(heard, said)
-            _tell(report, marshal.dumps(("", note, 0, self.daemon, ())))
+            stopped = self.is_stopped(os.WNOHANG)
+            _tell(report, b"T" * stopped + marshal.dumps(
+                ("", note, 0, self.daemon, ())))
+            report.close()
+            while stopped:
+                stopped = self.is_stopped(os.WCONTINUED)
         except BaseException as error:
             problem = error
         try:
@@ -1062,16 +1097,31 @@ class _Start:
                 return None
             os.read(reader, 512)
 
+    def is_stopped(self, option: int) -> bool:
+        """Whether the daemon is stopped; then the starter must not leave.
+
+        It is all that keeps the daemon's process group from being orphaned,
+        and one that is orphaned while stopped gets SIGHUP (POSIX, _exit).
+        """
+        if self.ended:
+            return False
+        pid, wait_status = os.waitpid(self.daemon, option | os.WUNTRACED)
+        self.ended = pid > 0 and not (os.WIFSTOPPED(wait_status) or
+                                      os.WIFCONTINUED(wait_status))
+        return pid > 0 and os.WIFSTOPPED(wait_status)
+
     def death(self, how: str, sizes: list[int]) -> DaemonizeError:
         """An early death, in words, and with the last words of the dead."""
-        logs = {path: size for path, size, fd in zip(
-                    self.wanted[1:], sizes[1:], self.opened[1:])
+        logs = {path: (fd, size) for path, fd, size in zip(
+                    self.wanted[1:], self.opened[1:], sizes[1:])
                 if isinstance(path, str)
                 and stat.S_ISREG(os.fstat(fd).st_mode)}
-        lines = [line for log in logs.items() for line in _last_lines(*log)]
-        if not logs:
-            how += "; its output went to /dev/null, and --stdout FILE keeps it"
-        else:
+        lines = [line for path, log in logs.items()
+                 for line in _last_lines(path, *log)]
+        if self.wanted[1:] == [None, None]:
+            how += "; its output went to /dev/null, and " + (
+                "--stdout FILE" if self.command else "stdout=") + " keeps it"
+        elif logs:
             how += "; the last that it wrote to " if lines else (
                 "; it wrote nothing to ")
             how += " and ".join(logs) + ":" * bool(lines)
@@ -1089,10 +1139,7 @@ class _Start:
             if not self.ended:
                 os.kill(self.daemon, signal.SIGKILL)
                 _reap(self.daemon)
-            try:
-                os.killpg(self.daemon, signal.SIGKILL)
-            except ProcessLookupError:
-                pass            # it left no child
+            _kill_all(self.daemon)
         self.remove_pidfile()
 
     # The start in the foreground
@@ -1123,9 +1170,9 @@ class _Start:
 
     def stay(self) -> None:
         """Goes through the steps without a fork that stays."""
-        umask = None if self.umask is None else os.umask(self.umask)
         saved = [_open_stream(fd, fd) if _is_open(fd) else -1
                  for fd in range(3)]
+        umask = None if self.umask is None else os.umask(self.umask)
         try:
             if self.path is not None:
                 self.claim()
@@ -1135,11 +1182,13 @@ class _Start:
             self.complete()
         except BaseException:
             _redirect(saved)    # the message goes where the user stands
+            _close(*self.opened)
             self.release()
             if umask is not None:
                 os.umask(umask)
             raise
-        _close(*saved)
+        finally:
+            _close(*saved)
 
 
 # ---- daemonize() --------------------------------------------------------
@@ -1182,6 +1231,9 @@ class _Self:
     def settle(self, path: str | None, pidfile: _PidFile | None) -> None:
         """The daemon's own last steps, after which it is the program's."""
         import atexit
+        if self.pidfile:        # of a daemon that daemonizes again
+            self.remove_pidfile()
+            os.close(self.pidfile.fd)
         self.pid = os.getpid()
         self.path = path
         self.pidfile = pidfile
@@ -1205,7 +1257,12 @@ class _Self:
 _SELF = _Self()
 
 
-def _refuse_event_loop() -> None:
+def _refuse_wrong_place(foreground: bool) -> None:
+    threading = sys.modules.get("threading")
+    if foreground and threading and (
+            threading.current_thread() is not threading.main_thread()):
+        raise DaemonizeError("daemonize(foreground=True) sets signal handlers"
+                             ": only the main thread can")
     asyncio = sys.modules.get("asyncio")
     try:
         if asyncio is None or not asyncio.get_running_loop():
@@ -1219,7 +1276,7 @@ def _refuse_event_loop() -> None:
 def _flush() -> None:
     """Before a fork: what is buffered would be written twice."""
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None and not getattr(stream, "closed", False):
+        if hasattr(stream, "flush") and not getattr(stream, "closed", False):
             with _doing("write what is buffered for stdout and stderr"):
                 stream.flush()
 
@@ -1265,7 +1322,7 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     survives a fork.
     """
     _require_posix()
-    _refuse_event_loop()
+    _refuse_wrong_place(foreground)
     start = _Start(pidfile, (stdin, stdout, stderr), chdir, umask, user,
                    group, wait, foreground, keep_fds)
     with _doing("find the current directory"):
@@ -1283,12 +1340,13 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
 
 # ---- Control ------------------------------------------------------------
 
-def _inspect(path: str) -> tuple[bool, int | None, str]:
+def _inspect(path: str, owner: int | None = None
+             ) -> tuple[bool, int | None, str]:
     """(whether the pidfile exists, pid, but): see _PidFile.judge()."""
     if _SELF.holds(path):
         return True, os.getpid(), ""
     try:
-        with _PidFile(path) as pidfile:
+        with _PidFile(path, owner=owner) as pidfile:
             return (True, *pidfile.judge())
     except FileNotFoundError:
         return False, None, ""
@@ -1336,12 +1394,13 @@ class _Target:
                 break
             self.close()
         self.uid = _uid_of(pid)
+        self.starter = pidfile.holder(_STARTER_BYTE)
         self.session = _session_of(pid)
         try:
             if os.getpgid(pid) != pid:
                 self.session = None     # it leads no group that could be left
-        except ProcessLookupError:
-            self.session = None         # gone a moment ago
+        except OSError:         # gone a moment ago; or OpenBSD, as above
+            self.session = None
 
     def close(self) -> None:
         _close(self.pidfd)
@@ -1367,7 +1426,7 @@ class _Target:
         for number, seconds in schedule:
             self.signal(number, signal.SIGCONT)     # it may be stopped
             if self.is_gone(seconds):
-                return _kill_group(self.pid, self.session)
+                return _kill_group(self.pid, self.session, self.starter)
         total = sum(seconds for _, seconds in schedule)
         raise DaemonizeError(f"{_who(self.pid)} did not end in {total:g} s",
                              124, self.pid)
@@ -1378,9 +1437,10 @@ class _Target:
         return _poll(lambda: not self.is_held(), timeout)
 
 
-def _with_daemon(path: str, act: Callable[[_Target], None]) -> _Target:
+def _with_daemon(path: str, act: Callable[[_Target], None],
+                 owner: int | None = None) -> _Target:
     try:
-        pidfile = _PidFile(path)
+        pidfile = _PidFile(path, owner=owner)
     except FileNotFoundError:
         raise NotRunning(f"not running: there is no {path}") from None
     with pidfile:
@@ -1406,28 +1466,42 @@ def _clear(path: str, owner: int | None = None) -> str:
 
 def _signal_number(word: int | str) -> int:
     """"TERM", "sigterm", "15", 15 -> 15; else ValueError."""
-    if str(word).isdigit() and int(word) in _all_signals():
-        return int(word)
-    name = str(word).upper()
+    name = str(int(word) if isinstance(word, int) else word).upper()
+    if name.isdigit() and int(name) in _all_signals():
+        return int(name)
     name = name if name.startswith("SIG") else f"SIG{name}"
     if name not in signal.Signals.__members__:
         raise ValueError(f"unknown signal: {word}")
     return int(signal.Signals[name])
 
 
-def _schedule(retry: str | float) -> list[tuple[int, float]]:
-    """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)]; "10" is
-    TERM/10/KILL/10.  A signal without a time has 5 s.
+def _schedule(retry: str | float = "TERM/10/KILL/5"
+              ) -> list[tuple[int, float]]:
+    """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)].
+
+    As in start-stop-daemon(8) a number is seconds (a signal by number is
+    -15), and one alone is TERM/number/KILL/number.  A signal without a time
+    has 5 s.
     """
     words = str(retry).split("/")
-    if len(words) == 1 and words[0][:1].isdigit():
-        words = ["TERM", words[0], "KILL", words[0]]
+    if words[0][:1].isdigit():
+        words = ["TERM", *words, *["KILL", *words] * (len(words) == 1)]
     steps = []
     while words:
-        number = _signal_number(words.pop(0))
+        word = words.pop(0)
+        if word[:1].isdigit():
+            raise ValueError(f"{word} s come after no signal")
+        number = _signal_number(word.lstrip("-"))
         timed = words and words[0][:1].isdigit()
         steps.append((number, _seconds(words.pop(0)) if timed else 5.0))
     return steps
+
+
+def _send_signal(path: str, number: int, owner: int | None = None) -> None:
+    numbers = [number]
+    if number == signal.SIGTERM:
+        numbers.append(signal.SIGCONT)      # it may be stopped
+    _with_daemon(path, lambda target: target.signal(*numbers), owner)
 
 
 def send_signal(pidfile: Path, sig: int | str) -> None:
@@ -1442,23 +1516,22 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
     if _SELF.holds(_path(pidfile)):
         os.kill(os.getpid(), number)
         return
-    numbers = [number]
-    if number == signal.SIGTERM:
-        numbers.append(signal.SIGCONT)      # it may be stopped
-    _with_daemon(_path(pidfile), lambda target: target.signal(*numbers))
+    _send_signal(_path(pidfile), number)
 
 
 def _stop(path: str, schedule: list[tuple[int, float]],
-          first: int | None = None) -> tuple[int, str]:
+          first: int | None = None, owner: int | None = None
+          ) -> tuple[int, str]:
     """(pid, why the pidfile could not be removed)"""
     if first is not None:
         schedule = [(first, schedule[0][1]), *schedule[1:]]
     try:
-        target = _with_daemon(path, lambda target: target.end(schedule))
+        target = _with_daemon(path, lambda target: target.end(schedule),
+                              owner)
     except NotRunning as error:
-        why = _clear(path)
+        why = _clear(path, owner)
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None
-    return target.pid, _clear(path, target.uid)
+    return target.pid, _clear(path, target.uid if owner is None else owner)
 
 
 def stop(pidfile: Path, retry: str | float = "TERM/10/KILL/5", *,
@@ -1547,9 +1620,10 @@ class Daemon:
         the foreground, with the pidfile locked.
         """
         words = list(sys.argv[1:] if argv is None else argv)
-        actions = {"start": self.start, "stop": self._main_stop,
-                   "restart": self.restart, "status": self._main_status,
-                   "run": self._main_run}
+        actions: dict[str, Callable[[], int | None]] = {
+            "start": self.start, "stop": self._main_stop,
+            "restart": self.restart, "status": self._main_status,
+            "run": self._main_run}
         if len(words) != 1 or words[0] not in actions:
             print(f"usage: {os.path.basename(sys.argv[0])} "
                   f"{'|'.join(actions)}", file=sys.stderr)
@@ -1640,8 +1714,9 @@ _OPTIONS = (    # letter, long option; with = where it takes a value
     "  json", "  stop", "  restart", "s signal=", "R retry=", "  oknodo",
     "v verbose", "q quiet", "  version", "h help")
 _ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
-_CONVERSIONS = {"umask": _octal, "wait": _seconds, "signal": _signal_number,
-                "retry": _schedule}
+_CONVERSIONS: dict[str, Callable[[str], Any]] = {
+    "umask": _octal, "wait": _seconds, "signal": _signal_number,
+    "retry": _schedule}
 
 
 def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
@@ -1696,8 +1771,18 @@ class _CommandLine:
 
     def boast(self, text: str) -> int:
         if "verbose" in self.options and "quiet" not in self.options:
-            _write(1, f"daemonize: {text}\n")
+            try:
+                _write(1, f"daemonize: {text}\n")
+            except DaemonizeError as error:
+                self.complain(error)    # what it boasts of is true, though
         return 0
+
+    def owner(self) -> int | None:
+        """--user, whom a pidfile may belong to beside root."""
+        user, group = self.options.get("user"), self.options.get("group")
+        if user is None or os.geteuid() != 0:
+            return None
+        return _Identity(user, group).uid
 
     def help(self) -> int:
         _write(1, _HELP)
@@ -1720,36 +1805,44 @@ class _CommandLine:
         if wanted.foreground:
             wanted.stay()       # does not return
         note, pid = wanted.detach()
-        if note:
-            self.complain(note)
-        return self.boast(f"started, pid {pid}")
+        if not note:
+            return self.boast(f"started, pid {pid}")
+        self.complain(DaemonizeError(note))
+        return 0
 
     def restart(self) -> int:
         """Looks for all that could fail before it stops what runs."""
         wanted = self.wanted()
         if wanted.umask is not None:
             os.umask(wanted.umask)
+        if os.path.lexists(self.path):
+            wanted.pidfile = _PidFile(self.path, os.O_RDWR, self.owner())
         wanted.open_streams()
+        if wanted.pidfile:
+            os.close(wanted.pidfile.fd)
+            wanted.pidfile = None
         try:
-            _stop(self.path, self.options.get("retry", _schedule("10")))
+            _stop(self.path, self.options.get("retry", _schedule()),
+                  owner=self.owner())
         except NotRunning:
             pass                # then there is only the start
         return self.start(wanted)
 
     def stop(self) -> int:
-        pid, why = _stop(self.path, self.options.get(
-            "retry", _schedule("TERM/10/KILL/5")), self.options.get("signal"))
+        pid, why = _stop(self.path, self.options.get("retry", _schedule()),
+                         self.options.get("signal"), self.owner())
         if why:
-            self.complain(f"stopped pid {pid}, but {why}")
+            self.complain(DaemonizeError(f"stopped pid {pid}, but {why}"))
         return self.boast(f"stopped pid {pid}")
 
     def signal(self) -> int:
-        send_signal(self.path, self.options["signal"])
-        return self.boast(f"sent {_signal_name(self.options['signal'])}")
+        number = self.options["signal"]
+        _send_signal(self.path, number, self.owner())
+        return self.boast(f"sent {_signal_name(number)}")
 
     def status(self) -> int:
         try:
-            exists, pid, but = _inspect(self.path)
+            exists, pid, but = _inspect(self.path, self.owner())
         except DaemonizeError as error:
             error.exit_status = 4
             raise
@@ -1763,9 +1856,9 @@ class _CommandLine:
         if pid == 0:
             raise DaemonizeError(but, 4)
         if pid is None and "json" not in self.options:
-            self.complain("not running: " + (
+            self.complain(NotRunning("not running: " + (
                 but or f"{self.path} is stale" if exists else
-                f"there is no {self.path}"))
+                f"there is no {self.path}")))
         return 0 if pid else 1 if exists else 3
 
     def act(self) -> int:
@@ -1778,6 +1871,8 @@ class _CommandLine:
         wrong = ""
         if action in ("help", "version"):
             pass
+        elif "json" in self.options and action != "status":
+            wrong = "--json goes with --status"
         elif len(wanted) > 1:
             wrong = f"--{action} or --{wanted[1]}, not both"
         elif action != "start" and not self.path:
@@ -1812,6 +1907,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:    # out of descriptors or memory, say
         line.complain(error)
         return DaemonizeError.exit_status
+    except ValueError as error:     # a null byte, from a caller in Python
+        line.complain(error)
+        return 2
 
 
 if __name__ == "__main__":
