@@ -506,10 +506,9 @@ class _PidFile:
                 break
             if holder < 1 and holder != -1:
                 return 0, f"{self.path} is held by {_who(0)}"
+            if holder == seen or time.monotonic() > deadline:
+                break           # nobody was changing the file in between
             changing = self.holder(_CHANGE_BYTE, writer=True)
-            if holder == seen and not changing or (
-                    time.monotonic() > deadline):
-                break
             seen = -2 if changing else holder
             time.sleep(0.001)
         self.refuse_foreign(pid if holder == pid else None)
@@ -986,6 +985,7 @@ class _Start:
     def be_starter(self, launcher: int, report: Pipe) -> None:
         """Returns in the daemon only."""
         problem: BaseException | None = None
+        stopped = False
         try:
             self.prepare(launcher)
             heard, progress = _pipe()
@@ -1002,13 +1002,13 @@ class _Start:
             _tell(report, b"T" * stopped + marshal.dumps(
                 ("", note, 0, self.daemon, ())))
             report.close()
-            while stopped:
-                stopped = self.is_stopped(os.WCONTINUED)
         except BaseException as error:
             problem = error
         try:
             if problem:
                 self.clean_up()
+            while stopped:
+                stopped = self.is_stopped(os.WCONTINUED)
         except DaemonizeError as second:
             problem = DaemonizeError(f"{problem}; {second}")
         finally:
@@ -1028,6 +1028,7 @@ class _Start:
             os.open(os.devnull, os.O_RDWR)
         self.acquire(launcher)
         self.open_streams()
+        self.sizes = [os.fstat(fd).st_size for fd in self.opened]
         _redirect(self.opened)
 
     def be_daemon(self, go: Pipe, progress: Pipe) -> None:
@@ -1055,7 +1056,6 @@ class _Start:
 
     def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
-        sizes = [os.fstat(fd).st_size for fd in self.opened]
         self.register(self.daemon, heard, said)
         answer = heard.read()
         if answer not in (b"", b"R"):
@@ -1072,7 +1072,7 @@ class _Start:
                f"exited with status {os.WEXITSTATUS(ended)}")
         how = f"{name} {how} after {time.monotonic() - began:.2f} s"
         if ended != 0:
-            raise self.death(how, sizes)
+            raise self.death(how)
         if not self.pidfile:
             return ""
         self.remove_pidfile()
@@ -1110,10 +1110,10 @@ class _Start:
                                       os.WIFCONTINUED(wait_status))
         return pid > 0 and os.WIFSTOPPED(wait_status)
 
-    def death(self, how: str, sizes: list[int]) -> DaemonizeError:
+    def death(self, how: str) -> DaemonizeError:
         """An early death, in words, and with the last words of the dead."""
         logs = {path: (fd, size) for path, fd, size in zip(
-                    self.wanted[1:], self.opened[1:], sizes[1:])
+                    self.wanted[1:], self.opened[1:], self.sizes[1:])
                 if isinstance(path, str)
                 and stat.S_ISREG(os.fstat(fd).st_mode)}
         lines = [line for path, log in logs.items()

@@ -978,19 +978,85 @@ os._exit(daemonize.main(sys.argv[2:]))
                                  "running, pid %d\n" % pid)
                 self.ok("-p", self.p, "--stop")
 
-    def test_status_during_a_start_is_never_wrong(self):
+    def test_a_start_under_way_is_taken_for_no_stranger(self):
         self.write("widened.py", self.WIDENED)
         self.write("p", "4711\n")
-        starter = self.popen(
-            [sys.executable, "widened.py", "write", "-p", self.p, "--wait",
-             "0", "sleep", "1000"])
-        seen = set()
-        while starter.poll() is None:
-            seen.add(self.cli("-p", self.p, "--status"))
-        self.assertEqual(starter.returncode, 0)
-        self.assertLessEqual(seen, {
-            (1, "", "daemonize: not running: %s is stale\n" % self.p),
-            (0, "running, pid %d\n" % self.pid(), "")})
+        status, out, err = self.python(
+            "import daemonize, subprocess, sys\n"
+            "starter = subprocess.Popen([sys.executable, 'widened.py', "
+            "'write', '-p', 'p', '--wait', '0', 'sleep', '1000'])\n"
+            "while starter.poll() is None: print(daemonize._inspect('p'))\n"
+            "print(daemonize._inspect('p'))\n")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(sorted(set(out.splitlines())), [
+            "(True, %d, '')" % self.pid(), "(True, None, '')"])
+
+    def test_a_pidfile_removed_while_a_start_waited_is_made_anew(self):
+        for options in ([], ["-f"]):
+            process = self.popen([sys.executable, "-c", IDLE + (
+                "import daemonize, os, sys\n"
+                "plain = daemonize._PidFile.lock\n"
+                "def lock(self):\n"
+                "    plain(self)\n"
+                "    daemonize._PidFile.lock = plain\n"
+                "    os.unlink(self.path)\n"
+                "daemonize._PidFile.lock = lock\n"
+                "os._exit(daemonize.main(sys.argv[1:]))\n"),
+                *options, "-p", self.p, "--wait", "0", "sleep", "1000"])
+            wait_until(lambda: self.cli("-p", self.p, "--status")[0] == 0,
+                       what=self.p)
+            self.ok("-p", self.p, "--stop")
+            process.wait()
+
+    def test_a_pidfile_replaced_during_a_start_fails_it(self):
+        status, _, err = self.python(
+            "import daemonize, os, sys\n"
+            "plain = daemonize._PidFile.acquire\n"
+            "def acquire(self, launcher):\n"
+            "    plain(self, launcher)\n"
+            "    os.rename('p', 'q')\n"
+            "    open('p', 'w').close()\n"
+            "    return True\n"
+            "daemonize._PidFile.acquire = acquire\n"
+            "sys.exit(daemonize.main(['-p', 'p', 'sleep', '1000']))\n")
+        self.assertEqual((status, err), (
+            125, "daemonize: p was replaced by somebody\n"))
+        self.assert_nothing_left()
+
+    def test_no_reader_sees_a_mixed_number(self):
+        """What stands there before the file is cut to its length."""
+        self.write("p", "99999999999\n")
+        self.assertEqual(self.python(
+            "import daemonize, os, sys\n"
+            "plain = os.ftruncate\n"
+            "def ftruncate(fd, length):\n"
+            "    with open('seen', 'wb') as file:\n"
+            "        file.write(os.pread(fd, 100, 0))\n"
+            "    plain(fd, length)\n"
+            "os.ftruncate = ftruncate\n"
+            "sys.exit(daemonize.main(['-p', 'p', 'sleep', '1000']))\n"),
+            (0, "", ""))
+        self.assertEqual(self.read("seen"), ("%d\n" % self.pid()).ljust(
+            12, "\n"))
+
+    def test_a_daemon_replaced_while_it_is_being_pinned(self):
+        """The one that is stopped is the one that holds the lock now."""
+        first = self.start("sleep", "1000")
+        self.assertEqual(self.python(
+            "import daemonize, os, signal, subprocess, sys, time\n"
+            "plain = daemonize._pidfd_open\n"
+            "def raced(pid):\n"
+            "    daemonize._pidfd_open = plain\n"
+            "    os.kill(pid, signal.SIGKILL)\n"
+            "    while daemonize.status('p'): time.sleep(0.01)\n"
+            "    subprocess.check_call([sys.executable, daemonize.__file__,\n"
+            "        '-p', 'p', '--wait', '0', 'sleep', '1001'])\n"
+            "    return -1\n"
+            "daemonize._pidfd_open = raced\n"
+            "sys.exit(daemonize.main(['-p', 'p', '--stop']))\n"),
+            (0, "", ""))
+        self.assertFalse(is_alive(first))
+        self.assert_nothing_left()
 
     def test_a_starter_killed_at_any_step_leaves_no_daemon(self):
         for step in ("acquire", "register", "write", "unlock"):
@@ -1238,8 +1304,10 @@ class ControlTest(DaemonTestCase):
 
     def test_stop_during_wait_kills_the_group_too(self):
         """The session's leader lives, but it is the starter."""
+        self.write("widened.py", PidFileTest.WIDENED)
         launcher = self.popen(
-            [sys.executable, SCRIPT, "-p", self.p, "--wait", "60", "sh", "-c",
+            [sys.executable, "widened.py", "remove_pidfile", "-p", self.p,
+             "--wait", "60", "sh", "-c",
              "trap 'exit 0' TERM; sleep 1000 & echo >up; wait"])
         wait_until(lambda: os.path.exists(self.path("up"))
                    and self.read("p"))
@@ -1420,6 +1488,8 @@ class LibraryTest(DaemonTestCase):
             "    attempt(AlreadyRunning, 'p', **where)\n"
             "    attempt(DaemonizeError, '/no/dir/p', **where)\n"
             "    attempt(DaemonizeError, 'q', stdout='/no/dir/log', **where)\n"
+            "    attempt(DaemonizeError, 'q', stdout='/dev/null',\n"
+            "            stderr='/no/dir/log', **where)\n"
             "    attempt(DaemonizeError, 'q', chdir='/no/dir', **where)\n"
             "    attempt(DaemonizeError, 'q', user='nosuchuser', **where)\n"
             "    attempt(DaemonizeError, 'q', stdout=99, **where)\n"
