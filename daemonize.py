@@ -616,25 +616,27 @@ class _PidFile:
 # terminal, and it stays the daemon's parent until the start is certain:
 # only a parent learns an exit status.  Then it tells the launcher and leaves.
 
-def _all_signals() -> set[int]:
-    if hasattr(signal, "valid_signals"):    # Python 3.8
-        return set(signal.valid_signals())
-    return set(range(1, signal.NSIG)) - {32, 33}    # glibc keeps these
+def _all_signals() -> list[int]:
+    """Not valid_signals(), whose enums take longer than the fork."""
+    first = getattr(signal, "SIGRTMIN", 1)
+    return [*range(1, 32), *range(first, getattr(signal, "SIGRTMAX", 0) + 1)]
 
 
-def _fork() -> int:
+def _fork(blocked: bool = False) -> int:
     """The one fork.  All signals stay blocked in the child.
 
     So none can be handled there, by handlers that are the parent's, before
-    the child has put its own in order.
+    the child has put its own in order.  blocked: they are in the parent.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
     pid = -1
+    mask: Iterable[int] = ()
+    if not blocked:
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
     try:
         with _doing("fork"):
             pid = os.fork()
     finally:
-        if pid != 0:
+        if pid != 0 and not blocked:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
 
@@ -990,7 +992,7 @@ class _Start:
             self.prepare(launcher)
             heard, progress = _pipe()
             go, said = _pipe()
-            self.daemon = _fork()
+            self.daemon = _fork(blocked=True)
             if self.daemon == 0:
                 for pipe in (report, heard, said):
                     pipe.close()
