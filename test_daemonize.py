@@ -404,8 +404,10 @@ class StartTest(DaemonTestCase):
         self.assertTrue(is_alive(self.pid()))
 
     def test_a_killed_launcher_leaves_the_daemon_running(self):
-        launcher = self.popen([sys.executable, SCRIPT, "-p", self.p,
-                               "--wait", "60", "sleep", "1000"])
+        launcher = self.popen(     # a background job ignores SIGINT
+            [sys.executable, SCRIPT, "-p", self.p, "--wait", "60", "sleep",
+             "1000"], preexec_fn=lambda: signal.signal(signal.SIGINT,
+                                                       signal.SIG_DFL))
         wait_until(lambda: os.path.exists(self.p) and self.read("p"))
         launcher.send_signal(signal.SIGINT)
         self.assertIn(launcher.wait(), (-signal.SIGINT, 130))
