@@ -4,9 +4,9 @@
     from daemonize import daemonize
     daemonize("/run/app.pid", stdout="/var/log/app.log")
 
-    $ python daemonize.py -p app.pid -o app.log -- command args...
-    $ python daemonize.py -p app.pid --status
-    $ python daemonize.py -p app.pid --stop
+    $ python3 daemonize.py -p app.pid -o app.log -- command args...
+    $ python3 daemonize.py -p app.pid --status
+    $ python3 daemonize.py -p app.pid --stop
 
 One file, standard library only, CPython 3.7 or later and PyPy 3, on Linux,
 macOS and the BSDs: copy it.  The public names, in the order of the file:
@@ -679,6 +679,13 @@ def _outcome(text: bytes) -> tuple[str, int]:
     return message, pid
 
 
+def _expect(letter: bytes, pipe: Pipe) -> None:
+    """Reads the other side's next step, or raises what went wrong there."""
+    answer = pipe.read(1)
+    if answer != letter:
+        _outcome(answer + pipe.read())
+
+
 # ---- Privileges ---------------------------------------------------------
 
 class _Identity:
@@ -898,9 +905,7 @@ class _Start:
         """
         if self.pidfile:
             _tell(said, b"A")
-            answer = heard.read(1)
-            if answer != b"L":
-                _outcome(answer + heard.read())
+            _expect(b"L", heard)
             if not self.pidfile.is_current():
                 raise DaemonizeError(f"{self.path} was replaced by somebody")
             self.pidfile.write(pid)
@@ -913,17 +918,13 @@ class _Start:
         """In the daemon: opens the pidfile anew and holds it."""
         if self.path is None:
             return
-        answer = heard.read(1)
-        if answer != b"A":
-            _outcome(answer + heard.read())
+        _expect(b"A", heard)
         with _doing(f"open {self.path}"):
             pidfile = _PidFile(self.path)
         pidfile.hold(inheritable=bool(self.command))
         self.held = pidfile
         _tell(said, b"L")
-        answer = heard.read()
-        if answer != b"G":
-            _outcome(answer)
+        _expect(b"G", heard)
 
     def release(self) -> None:
         """After a failure in the process that holds the pidfile."""

@@ -22,6 +22,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 import unittest
 
@@ -786,7 +787,7 @@ class StepsTest(DaemonTestCase):
         lines = self.read("trace")
         pid = self.pid()
         order = [r"setsid\(", r"umask\(027", r"l_start=1073741824, l_len=1",
-                 r"dup[23]\(.* 0", r"(fork|clone)", r"setpgid\(0, 0\)",
+                 r"dup[23]\(.* 0", r"(fork|clone)", r"setpgid\(0, 0",
                  r"F_RDLCK.*l_start=0, l_len=1", r"pwrite64\(",
                  r"F_UNLCK.*l_start=1073741824", r'execve\("[^"]*sleep"']
         at = 0
@@ -794,7 +795,7 @@ class StepsTest(DaemonTestCase):
             found = re.compile(step).search(lines, at)
             self.assertTrue(found, (step, lines[at:][:2000]))
             at = found.start() + 1
-        self.assertRegex(lines, r'(?m)^%d .*chdir\("/"\)' % pid)
+        self.assertRegex(lines, r'(?m)^%d .*chdir\("/"' % pid)
 
 
 # ---- The pidfile ---------------------------------------------------------
@@ -2402,7 +2403,8 @@ class ReadmeTest(DaemonTestCase):
             cls.readme = file.read()
 
     def blocks(self, language):
-        return re.findall(r"(?ms)^```%s\n(.*?)^```$" % language, self.readme)
+        return [textwrap.dedent(block) for block in re.findall(
+            r"(?ms)^ *```%s\n(.*?)^ *```$" % language, self.readme)]
 
     def test_it_shows_the_help_as_it_is(self):
         self.assertIn("```\n" + self.ok("--help") + "```", self.readme)
@@ -2435,7 +2437,7 @@ class ReadmeTest(DaemonTestCase):
         self.assertTrue(self.blocks("sh"))
         shutil.copy(SCRIPT, self.dir)
         os.mkdir(self.path("bin"))
-        os.symlink(sys.executable, self.path("bin/python"))
+        os.symlink(sys.executable, self.path("bin/python3"))
         self.env["PATH"] = self.path("bin") + ":" + os.environ["PATH"]
         self.env["HOME"] = self.dir
         for block in self.blocks("sh"):
