@@ -783,18 +783,23 @@ def _why_not(path: str, directory: str) -> tuple[int, str]:
     return 0, ""
 
 
-def _candidates(name: str) -> list[str]:
-    """Where execvp(3) looks: PATH, in which an empty element is here."""
+def _candidates(name: str, directory: str = "") -> list[str]:
+    """Where execvp(3) looks: PATH, in which an empty element is here.
+
+    Less what cannot be entered (root's PATH, after su): it would turn each
+    command that is not found into one that may not be executed.
+    """
     if "/" in name or not name:
         return [name]
-    return [os.path.join(directory or ".", name)
-            for directory in os.environ.get("PATH", os.defpath).split(":")]
+    path = os.environ.get("PATH", os.defpath).split(":")
+    return [os.path.join(element or ".", name) for element in path
+            if os.access(os.path.join(directory, element or "."), os.X_OK)]
 
 
 def _check_command(name: str, directory: str = "") -> None:
     """Raises what would come of executing name there."""
     found = [_why_not(candidate, directory)
-             for candidate in _candidates(name)]
+             for candidate in _candidates(name, directory)]
     if (0, "") in found:
         return
     for exit_status, reason in found:

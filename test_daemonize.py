@@ -626,6 +626,13 @@ class TruthTest(DaemonTestCase):
             self.assertEqual(os.listdir(full), ["fill"])
             self.assert_nothing_left()
 
+    @unittest.skipIf(ROOT, "root may enter every directory")
+    def test_a_directory_of_path_that_cannot_be_entered(self):
+        os.mkdir(self.path("bin"), 0)
+        self.env["PATH"] = self.path("bin") + ":/bin:/usr/bin"
+        self.refused(127, "command not found: nosuch .*", "nosuch")
+        self.ok("--wait", "0", "true")
+
     @unittest.skipIf(ROOT, "root may write everywhere")
     def test_without_permission(self):
         os.mkdir(self.path("dir"), 0o555)
@@ -2302,6 +2309,12 @@ class ServiceTest(DaemonTestCase):
         self.ok("-p", self.p, "--stop", "--signal", "QUIT")
         self.assert_nothing_left()
         status, _, err = self.cli(*command, "daemon on;")
+        # Its title has overwritten the environment that marks our processes
+        wait_until(lambda: os.path.exists(self.path("nginx.pid"))
+                   and self.read("nginx.pid"))
+        master = int(self.read("nginx.pid"))
+        os.kill(master, signal.SIGTERM)
+        wait_until(lambda: not is_alive(master))
         self.assertEqual(status, 0)
         self.assertIn("if it put itself into the background", err)
         self.assertFalse(os.path.exists(self.p))
