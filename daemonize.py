@@ -856,6 +856,7 @@ _IGNORED = (_ignored_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
 class _Start:
     """One start: what is wanted, and the steps in the order of daemon(7)."""
 
+    progress: Pipe | None = None        # in the daemon, to the starter
     pidfile: _PidFile | None = None     # the starter's
     held: _PidFile | None = None        # the daemon's
     sigchld: Any = None                 # the launching program's handler
@@ -1040,7 +1041,7 @@ class _Start:
         _redirect(self.opened)
 
     def be_daemon(self, go: Pipe, progress: Pipe) -> None:
-        """The starter learns how it goes; exec or R says: well."""
+        """The starter learns how it goes: exec says well, or R."""
         try:
             os.setpgid(0, 0)
             if self.sigchld is not None:
@@ -1054,13 +1055,18 @@ class _Start:
                 os.close(self.pidfile.fd)
             self.hold(go, progress)
             self.complete()
-            _tell(progress, b"R")
         except BaseException as error:
             _tell_error(progress, error)
             self.release()
             os._exit(DaemonizeError.exit_status)
-        progress.close()
         go.close()
+        self.progress = progress
+
+    def tell_success(self) -> None:
+        """In a Python daemon, when all is as it is to stay."""
+        if self.progress:
+            _tell(self.progress, b"R")
+            self.progress.close()
 
     def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
@@ -1344,6 +1350,7 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     if start.held and path:
         start.held.path = path      # wherever the program goes from here
     _SELF.settle(start.path, start.held)
+    start.tell_success()
 
 
 # ---- Control ------------------------------------------------------------
