@@ -34,7 +34,6 @@ import errno
 import marshal
 import os
 import select
-import signal
 import stat
 import struct
 import sys
@@ -47,12 +46,18 @@ except ImportError:     # Windows: importing works, _require_posix() refuses
 
 TYPE_CHECKING = False   # typing itself would double the time of the import
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable, Iterable, Sequence
     from typing import IO, Any, NoReturn
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Stream = int | Path | Any | None    # Any: has a fileno()
     User = str | int | None
     Pipe = IO[bytes]
+else:
+    try:    # signal's core: the enums around it take 4 ms at each start
+        import _signal as signal
+    except ImportError:
+        import signal
 
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
            "status", "send_signal", "stop", "Daemon", "main"]
@@ -141,11 +146,16 @@ def _require_posix() -> None:
         raise DaemonizeError("daemonize needs a POSIX system (fork, setsid)")
 
 
+def _signals() -> dict[str, int]:
+    """{name: number}; where a number has two names, SIGABRT beats SIGIOT."""
+    return {name: int(number) for name, number in
+            sorted(vars(signal).items(), reverse=True)
+            if name.startswith("SIG") and "_" not in name}
+
+
 def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:          # a real-time signal has no name of its own
-        return f"signal {number}"
+    names = {number: name for name, number in _signals().items()}
+    return names.get(number, f"signal {number}")    # a real-time signal
 
 
 def _user_name(uid: int) -> str:
@@ -617,7 +627,7 @@ class _PidFile:
 # only a parent learns an exit status.  Then it tells the launcher and leaves.
 
 def _all_signals() -> list[int]:
-    """Not valid_signals(), whose enums take longer than the fork."""
+    """valid_signals() came with CPython 3.8 only."""
     first = getattr(signal, "SIGRTMIN", 1)
     return [*range(1, 32), *range(first, getattr(signal, "SIGRTMAX", 0) + 1)]
 
@@ -1485,9 +1495,9 @@ def _signal_number(word: int | str) -> int:
     if name.isdigit() and int(name) in _all_signals():
         return int(name)
     name = name if name.startswith("SIG") else f"SIG{name}"
-    if name not in signal.Signals.__members__:
+    if name not in _signals():
         raise ValueError(f"unknown signal: {word}")
-    return int(signal.Signals[name])
+    return _signals()[name]
 
 
 def _schedule(retry: str | float = "TERM/10/KILL/5"

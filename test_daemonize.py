@@ -2229,6 +2229,33 @@ class PortableTest(DaemonTestCase):
             125, "daemonize: cannot lock %s: No locks available; put the "
             "pidfile on a local file system\n" % self.p))
 
+    def test_the_public_signal_module_does_as_well(self):
+        status, _, err = self.python(
+            "import signal, sys\n"
+            "sys.modules['_signal'] = None\n"
+            "import daemonize\n"
+            "assert daemonize.signal is signal\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "sh",
+            "-c", "kill -SEGV $$")
+        self.assertEqual(status, 125)
+        self.assertIn("sh killed by SIGSEGV after", err)
+        self.assertEqual(self.python(
+            "import signal, sys\n"
+            "sys.modules['_signal'] = None\n"
+            "import daemonize\n"
+            "daemonize.daemonize('p', chdir=None)\n"
+            "idle()\n"), (0, "", ""))
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    def test_names_of_signals(self):
+        import daemonize
+        for number in signal.Signals:
+            self.assertEqual(daemonize._signal_name(number), number.name)
+        for name, number in signal.Signals.__members__.items():
+            self.assertEqual(daemonize._signal_number(name), number)
+        self.assertEqual(daemonize._signal_name(40), "signal 40")
+
     def test_windows_imports_and_says_what_is_missing(self):
         status, out, err = self.python(
             "import sys, os\n"
@@ -2370,6 +2397,14 @@ class SourceTest(DaemonTestCase):
             "import daemonize\n"
             "print(sorted(set(sys.modules) - before))" % HERE])
         self.assertEqual((status, out, err), (0, "['daemonize']\n", ""))
+        # -S: Debian's PyPy has a site that imports half the library
+        status, out, err = self.call([
+            sys.executable, "-S", "-c",
+            "import sys\nsys.path.insert(0, %r)\n"
+            "before = set(sys.modules)\nimport daemonize\n"
+            "print(sorted({'signal', 'enum', 'functools', 'typing', 're'}\n"
+            "             & (set(sys.modules) - before)))" % HERE])
+        self.assertEqual((status, out, err), (0, "[]\n", ""))
 
     def test_the_import_has_no_side_effect(self):
         state = ("[os.listdir('/proc/self/fd'), [signal.getsignal(n) for n "
