@@ -511,7 +511,8 @@ class _PidFile:
         seen = -2
         deadline = time.monotonic() + _CHANGE_TIMEOUT
         while True:
-            holder, pid = self.holder(_DAEMON_BYTE), self.content()
+            # In this order: a daemon locks before its pid is written
+            pid, holder = self.content(), self.holder(_DAEMON_BYTE)
             if holder is None or holder == pid:
                 break
             if holder < 1 and holder != -1:
@@ -1371,8 +1372,11 @@ def _inspect(path: str, owner: int | None = None
     if _SELF.holds(path):
         return True, os.getpid(), ""
     try:
-        with _PidFile(path, owner=owner) as pidfile:
-            return (True, *pidfile.judge())
+        while True:
+            with _PidFile(path, owner=owner) as pidfile:
+                pid, but = pidfile.judge()
+                if pid is not None or pidfile.is_current():
+                    return True, pid, but
     except FileNotFoundError:
         return False, None, ""
 

@@ -1003,6 +1003,23 @@ os._exit(daemonize.main(sys.argv[2:]))
         self.assertEqual(sorted(set(out.splitlines())), [
             "(True, %d, '')" % self.pid(), "(True, None, '')"])
 
+    def test_a_start_between_two_questions_of_status(self):
+        self.write("p", "4711\n")
+        status, out, err = self.python(
+            "import daemonize, subprocess, sys\n"
+            "for name, how in (('content', '-v'), ('content', '--restart'),"
+            " ('holder', '--restart')):\n"
+            "    def late(self, *args, name=name, plain=getattr("
+            "daemonize._PidFile, name)):\n"
+            "        setattr(daemonize._PidFile, name, plain)\n"
+            "        subprocess.run([sys.executable, daemonize.__file__, how,"
+            " '-q', '-p', 'p', '--wait', '0', 'sleep', '1000'])\n"
+            "        return plain(self, *args)\n"
+            "    setattr(daemonize._PidFile, name, late)\n"
+            "    print(daemonize._inspect('p') == "
+            "(True, int(open('p').read()), ''))\n")
+        self.assertEqual((status, out, err), (0, "True\n" * 3, ""))
+
     def test_a_pidfile_removed_while_a_start_waited_is_made_anew(self):
         for options in ([], ["-f"]):
             process = self.popen([sys.executable, "-c", IDLE + (
