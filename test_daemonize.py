@@ -134,7 +134,7 @@ class DaemonTestCase(unittest.TestCase):
         self.addCleanup(faulthandler.cancel_dump_traceback_later)
         self.dir = os.path.realpath(tempfile.mkdtemp(prefix="daemonize-"))
         os.chmod(self.dir, 0o755)
-        self.addCleanup(shutil.rmtree, self.dir, ignore_errors=True)
+        self.addCleanup(shutil.rmtree, self.dir)
         self.addCleanup(self.kill_all)
         self.p = self.path("p")
         self.log = self.path("log")
@@ -629,6 +629,7 @@ class TruthTest(DaemonTestCase):
     @unittest.skipIf(ROOT, "root may enter every directory")
     def test_a_directory_of_path_that_cannot_be_entered(self):
         os.mkdir(self.path("bin"), 0)
+        self.addCleanup(os.chmod, self.path("bin"), 0o700)
         self.env["PATH"] = self.path("bin") + ":/bin:/usr/bin"
         self.refused(127, "command not found: nosuch .*", "nosuch")
         self.ok("--wait", "0", "true")
