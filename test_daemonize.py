@@ -1605,6 +1605,34 @@ class LibraryTest(DaemonTestCase):
         self.assertFalse(ignored >> signal.SIGHUP - 1 & 1)
         self.assertFalse(ignored >> signal.SIGCHLD - 1 & 1)
 
+    def test_the_launcher_leaves_when_all_is_settled(self):
+        """However long that takes: it is widened here."""
+        self.assertEqual(self.python(
+            "import daemonize, signal, time\n"
+            "plain = daemonize._SELF.settle\n"
+            "def settle(*args):\n"
+            "    time.sleep(0.3)\n"
+            "    plain(*args)\n"
+            "    open('settled', 'w').close()\n"
+            "daemonize._SELF.settle = settle\n"
+            "daemonize.daemonize('p', stdout='log', chdir=None)\n"
+            "idle()\n"), (0, "", ""))
+        self.assertTrue(os.path.exists(self.path("settled")))
+
+    def test_a_failure_to_settle_is_told(self):
+        status, out, err = self.python(
+            "import daemonize\n"
+            "def settle(*args): raise OSError('no room')\n"
+            "daemonize._SELF.settle = settle\n"
+            "try: daemonize.daemonize('p', stdout='log', chdir=None)\n"
+            "except daemonize.DaemonizeError as e: print(e)\n"
+            "else: idle()\n")
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Athe daemon exited with status 1 after")
+        self.assertIn("OSError: no room", out)
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+
     def test_children_of_the_daemon_keep_the_pidfile(self):
         pid = self.daemon(
             "import multiprocessing\n"
@@ -2273,6 +2301,8 @@ class PortableTest(DaemonTestCase):
         for name, number in signal.Signals.__members__.items():
             self.assertEqual(daemonize._signal_number(name), number)
         self.assertEqual(daemonize._signal_name(40), "signal 40")
+        for word in "", "SIG", "SIG_DFL", "_IGN", "SIG_BLOCK", "0", "DAEMON":
+            self.assertRaises(ValueError, daemonize._signal_number, word)
 
     def test_windows_imports_and_says_what_is_missing(self):
         status, out, err = self.python(
