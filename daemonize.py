@@ -15,6 +15,9 @@ macOS and the BSDs: copy it.  The public names, in the order of the file:
     AlreadyRunning   the pidfile has a running daemon (its pid: .pid)
     NotRunning       it has none
     daemonize()      makes the calling program a daemon
+    supervise()      runs a function in workers, and restarts them
+    fork_processes() the same, as tornado has it; it returns in the workers
+    task_id()        which worker this is
     status()         the pid of the running daemon, or None
     send_signal()    signals the running daemon, and nobody else
     stop()           ends it, and returns when it is gone
@@ -60,8 +63,9 @@ else:
         import signal
 
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
-           "status", "send_signal", "stop", "Daemon", "main"]
-__version__ = "1.0.0"
+           "supervise", "fork_processes", "task_id", "status", "send_signal",
+           "stop", "Daemon", "main"]
+__version__ = "1.1.0"
 
 
 # ---- The platform -------------------------------------------------------
@@ -141,6 +145,10 @@ class _doing:
                 f"cannot {self.what}: {error.strerror}{hint}") from error
 
 
+_FOREVER = float("inf")
+_RETRY = "TERM/10/KILL/5"       # how a process is ended: signals, seconds
+
+
 def _require_posix() -> None:
     if not _POSIX:
         raise DaemonizeError("daemonize needs a POSIX system (fork, setsid)")
@@ -151,6 +159,12 @@ def _signals() -> dict[str, int]:
     return {name: int(number) for name, number in
             sorted(vars(signal).items(), reverse=True)
             if name.startswith("SIG") and "_" not in name}
+
+
+def _all_signals() -> list[int]:
+    """valid_signals() came with CPython 3.8 only."""
+    first = getattr(signal, "SIGRTMIN", 1)
+    return [*range(1, 32), *range(first, getattr(signal, "SIGRTMAX", 0) + 1)]
 
 
 def _signal_name(number: int) -> str:
@@ -172,6 +186,68 @@ def _seconds(word: str | float) -> float:
     return float(word)
 
 
+def _count(word: str | int, least: int = 0, most: int = 1 << 20) -> int:
+    text = str(word)
+    if not (text.isascii() and text.isdigit()) or not (
+            least <= int(text) <= most):
+        raise ValueError(f"bad number: {word}")
+    return int(text)
+
+
+def _size(word: str | int) -> int:
+    """"10M" -> 10485760 bytes."""
+    text = str(word).upper()
+    power = "KMG".find(text[-1:] or "?") + 1
+    return _count(text[:-1] if power else text, 1, 1 << 60) << 10 * power
+
+
+def _how_ended(wait_status: int) -> str:
+    return (f"killed by {_signal_name(os.WTERMSIG(wait_status))}"
+            if os.WIFSIGNALED(wait_status) else
+            f"exited with status {os.WEXITSTATUS(wait_status)}")
+
+
+def _exit_status(wait_status: int) -> int:
+    """As a shell gives it: 128+N for signal N."""
+    return (128 + os.WTERMSIG(wait_status) if os.WIFSIGNALED(wait_status)
+            else os.WEXITSTATUS(wait_status))
+
+
+def _signal_number(word: int | str) -> int:
+    """"TERM", "sigterm", "15", 15 -> 15; else ValueError."""
+    name = str(int(word) if isinstance(word, int) else word).upper()
+    if name.isdigit() and int(name) in _all_signals():
+        return int(name)
+    name = name if name.startswith("SIG") else f"SIG{name}"
+    if name not in _signals():
+        raise ValueError(f"unknown signal: {word}")
+    return _signals()[name]
+
+
+def _schedule(retry: str | float | list[tuple[int, float]] = _RETRY
+              ) -> list[tuple[int, float]]:
+    """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)].
+
+    As in start-stop-daemon(8) a number is seconds (a signal by number is
+    -15), and one alone is TERM/number/KILL/number.  A signal without a time
+    has 5 s.
+    """
+    if isinstance(retry, list):
+        return retry
+    words = str(retry).split("/")
+    if words[0][:1].isdigit():
+        words = ["TERM", *words, *["KILL", *words] * (len(words) == 1)]
+    steps = []
+    while words:
+        word = words.pop(0)
+        if word[:1].isdigit():
+            raise ValueError(f"{word} s come after no signal")
+        number = _signal_number(word.lstrip("-"))
+        timed = words and words[0][:1].isdigit()
+        steps.append((number, _seconds(words.pop(0)) if timed else 5.0))
+    return steps
+
+
 # ---- Waiting ------------------------------------------------------------
 
 def _poll(condition: Callable[[], bool], timeout: float) -> bool:
@@ -190,6 +266,12 @@ def _await_readable(fd: int, timeout: float) -> bool:
     poll = select.poll()        # select() takes no descriptor over 1023
     poll.register(fd, select.POLLIN)
     return bool(poll.poll(max(timeout, 0) * 1000))
+
+
+def _await_writable(fd: int, timeout: float = 0) -> bool:
+    poll = select.poll()
+    poll.register(fd, select.POLLOUT)
+    return bool(poll.poll(timeout * 1000))
 
 
 # ---- Other processes ----------------------------------------------------
@@ -215,6 +297,12 @@ def _start_time(pid: int) -> float | None:
         return None
     booted = time.time() - time.clock_gettime(_BOOTTIME)
     return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _uptime(pid: int) -> float | None:
+    started = _start_time(pid)
+    return None if started is None else round(max(
+        0, time.time() - started), 2)
 
 
 def _uid_of(pid: int) -> int | None:
@@ -243,11 +331,29 @@ def _session_of(pid: int) -> int | None:
         return None
 
 
+def _group_of(pid: int) -> int | None:
+    try:
+        return os.getpgid(pid)
+    except OSError:             # the same
+        return None
+
+
 def _kill_all(group: int) -> None:
     try:
         os.killpg(group, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass                    # nothing was left, or nothing of ours
+
+
+def _kill_session() -> None:
+    """KILLs the others of the session that this process leads."""
+    for name in os.listdir(_PROC) if _PROC else ():
+        if (name.isdigit() and int(name) != os.getpid()
+                and _session_of(int(name)) == os.getpid()):
+            try:
+                os.kill(int(name), signal.SIGKILL)
+            except (ProcessLookupError, PermissionError):
+                pass            # gone, or nothing of ours
 
 
 def _kill_group(group: int, session: int | None, starter: int | None
@@ -387,6 +493,14 @@ def _close(*fds: int) -> None:
             os.close(fd)
 
 
+def _write(fd: int, text: str) -> None:
+    """Unbuffered: nothing is left that could fail again at exit."""
+    if _is_open(fd):
+        with _doing("write to standard output"):
+            os.write(fd, text.encode(sys.getfilesystemencoding(),
+                                     "backslashreplace"))
+
+
 def _last_lines(path: str, log: int, since: int) -> list[str]:
     """The last ten lines of a log that were written after byte since.
 
@@ -414,7 +528,7 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
 # (flock(2) and OFD locks are shared with every child and name nobody.)
 #
 #     byte 0      read-locked by the daemon for its whole life
-#     byte 1+i    kept for worker i
+#     byte 1+i    read-locked by worker i, for its life
 #     byte 2^30   write-locked, for a moment, by whoever changes the file
 #     the next    write-locked by the starter, until it leaves
 #
@@ -432,6 +546,8 @@ _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 
 class _PidFile:
     """An open pidfile; with O_RDWR to be written, and created."""
+
+    is_kept = False         # in a worker, which has a lock to lose by closing
 
     def __init__(self, path: str, flags: int = os.O_RDONLY,
                  owner: int | None = None) -> None:
@@ -456,18 +572,56 @@ class _PidFile:
         return self
 
     def __exit__(self, *error: object) -> None:
-        os.close(self.fd)
+        if not self.is_kept:
+            os.close(self.fd)
 
-    def holder(self, byte: int, writer: bool = False) -> int | None:
-        """F_GETLK: the pid of the first other process that has it locked."""
+    def lock_in(self, first: int, length: int, writer: bool = False
+                ) -> tuple[int, int, int] | None:
+        """F_GETLK: (start, length, pid) of a lock that another has there.
+
+        It names one of them, and length is 0 if that has no end.
+        """
         lock = fcntl.F_RDLCK if writer else fcntl.F_WRLCK   # in its way
-        question = ((lock, os.SEEK_SET, byte, 1, 0) if _LINUX else
-                    (byte, 1, 0, lock, os.SEEK_SET, 0))
+        question = ((lock, os.SEEK_SET, first, length, 0) if _LINUX else
+                    (first, length, 0, lock, os.SEEK_SET, 0))
         with _doing(f"ask who holds {self.path}"):
             answer = struct.unpack(_FLOCK, fcntl.fcntl(
                 self.fd, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
-        kind, pid = (0, 4) if _LINUX else (3, 2)
-        return None if answer[kind] == fcntl.F_UNLCK else int(answer[pid])
+        if _LINUX:
+            kind, _, start, length, pid = answer
+        else:
+            start, length, pid, kind, _, _ = answer
+        return None if kind == fcntl.F_UNLCK else (start, length, pid)
+
+    def holder(self, byte: int, writer: bool = False) -> int | None:
+        """The pid of the first other process that has it locked."""
+        found = self.lock_in(byte, 1, writer)
+        return None if found is None else found[2]
+
+    def workers(self) -> tuple[list[tuple[int, int]], list[int]]:
+        """([(number, pid)], [pid of a stranger in the workers' bytes])
+
+        A worker has locked its byte alone, and leads its process group;
+        else it is somebody's backup program.
+        """
+        workers = []
+        strangers = []
+        ranges = [(1, _CHANGE_BYTE)]
+        while ranges:
+            first, end = ranges.pop()
+            found = self.lock_in(first, end - first) if first < end else None
+            if found is None:
+                continue
+            start, length, pid = found
+            ranges += [(start + length if length else end, end),
+                       (first, start)]
+            if length == 1 and pid < 1 and pid != -1:
+                raise DaemonizeError(f"{self.path} is held by {_who(0)}")
+            if length == 1 and pid > 0 and _group_of(pid) == pid:
+                workers.append((start - 1, pid))
+            else:
+                strangers.append(pid)
+        return sorted(workers), strangers
 
     def content(self) -> int | None:
         """The number in it; None where it is empty."""
@@ -571,14 +725,12 @@ class _PidFile:
             raise DaemonizeError(self.held_by(stranger))
         return self.is_current()
 
-    def hold(self, inheritable: bool) -> None:
-        """In the daemon, which has opened it anew: byte 0, for its life."""
-        self.fd = _lift(self.fd, _HIGH, inheritable)
+    def hold(self, byte: int) -> None:
+        """In the daemon and in workers: takes a byte, for life."""
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1,
-                        _DAEMON_BYTE)
+            fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)
         except OSError as error:
-            stranger = self.holder(_DAEMON_BYTE)
+            stranger = self.holder(byte)
             raise DaemonizeError(self.held_by(stranger)) from error
 
     def write(self, pid: int) -> None:
@@ -601,8 +753,9 @@ class _PidFile:
             pass                    # not know the daemon
 
     def remove_if_free(self) -> None:
-        """Under byte 2^30: removes the file, unless a daemon has it."""
-        if self.judge()[0] is None and self.is_current():
+        """Under byte 2^30: removes the file, unless somebody has it."""
+        if (self.judge()[0] is None and not self.workers()[0]
+                and self.is_current()):
             with _doing(f"remove {self.path}"):
                 try:
                     os.unlink(self.path)
@@ -618,6 +771,92 @@ class _PidFile:
             pass                # harms nothing
 
 
+# ---- Ending others -------------------------------------------------------
+
+class _Target:
+    """A process that holds a byte of a pidfile, to be signalled.
+
+    Its pid was read a moment ago, and may be somebody else's by now.  So it
+    is pinned by a pidfd first, and the kernel asked again who holds the
+    lock: then the pidfd is the daemon's.  Without pidfds the kernel is asked
+    directly before each kill(2).
+    """
+
+    def __init__(self, pidfile: _PidFile, byte: int, pid: int) -> None:
+        self.pidfile = pidfile
+        self.byte = byte
+        self.pid = pid
+        try:
+            self.pidfd = _pidfd_open(pid) if _pidfd_open else -1
+        except OSError:         # gone; or an old kernel, or a seccomp filter
+            self.pidfd = -1
+        self.uid = _uid_of(pid)
+        self.session = _session_of(pid) if _group_of(pid) == pid else None
+        # Of a worker's group all is the service's, of a daemon's in the
+        # foreground it is not: see _kill_group()
+        self.starter = (pidfile.holder(_STARTER_BYTE)
+                        if byte == _DAEMON_BYTE else self.session)
+
+    def close(self) -> None:
+        _close(self.pidfd)
+        self.pidfd = -1
+
+    def is_held(self) -> bool:
+        return self.pidfile.holder(self.byte) == self.pid
+
+    def signal(self, *numbers: int) -> None:
+        try:
+            for number in numbers:
+                if self.pidfd >= 0:
+                    signal.pidfd_send_signal(self.pidfd, number)
+                elif self.is_held():
+                    os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass                # gone in the meantime
+        except PermissionError as error:
+            raise DaemonizeError(f"cannot signal {_who(self.pid)}: "
+                                 f"{error.strerror}") from error
+
+    def is_gone(self, timeout: float) -> bool:
+        """Waits for its end, and ends what it leaves of its group."""
+        gone = (_await_readable(self.pidfd, timeout) if self.pidfd >= 0
+                else _poll(lambda: not self.is_held(), timeout))
+        if gone:
+            _kill_group(self.pid, self.session, self.starter)
+        return gone
+
+
+def _end(targets: list[_Target], schedule: list[tuple[int, float]]
+         ) -> list[tuple[int, float]]:
+    """Returns the schedule from where they had ended, or raises (124)."""
+    for number, (sig, seconds) in enumerate(schedule):
+        for target in targets:
+            target.signal(sig, signal.SIGCONT)      # it may be stopped
+        deadline = time.monotonic() + seconds
+        targets = [target for target in targets if not target.is_gone(
+            deadline - time.monotonic())]
+        if not targets:
+            return schedule[number:]
+    total = sum(seconds for _, seconds in schedule)
+    raise DaemonizeError(
+        ", ".join(_who(target.pid) for target in targets) +
+        f" did not end in {total:g} s", 124, targets[0].pid)
+
+
+def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]]
+                 ) -> list[int]:
+    """Ends the workers that a killed supervisor has left; their pids."""
+    targets = [_Target(pidfile, 1 + number, pid)
+               for number, pid in pidfile.workers()[0]]
+    targets = [target for target in targets if target.is_held()]
+    try:
+        _end(targets, schedule)
+    finally:
+        for target in targets:
+            target.close()
+    return [target.pid for target in targets]
+
+
 # ---- Forking and telling ------------------------------------------------
 #
 #     launcher -> starter -> daemon
@@ -626,12 +865,6 @@ class _PidFile:
 # session, so that the daemon does not and can never get a controlling
 # terminal, and it stays the daemon's parent until the start is certain:
 # only a parent learns an exit status.  Then it tells the launcher and leaves.
-
-def _all_signals() -> list[int]:
-    """valid_signals() came with CPython 3.8 only."""
-    first = getattr(signal, "SIGRTMIN", 1)
-    return [*range(1, 32), *range(first, getattr(signal, "SIGRTMAX", 0) + 1)]
-
 
 def _fork(blocked: bool = False) -> int:
     """The one fork.  All signals stay blocked in the child.
@@ -765,6 +998,31 @@ class _Identity:
         os.environ.update(self.environ)
 
 
+# ---- Signals ------------------------------------------------------------
+
+def _ignored_signals() -> set[int]:
+    """From /proc, as PyPy's getsignal() does not see what was inherited."""
+    mask = _proc("self", "status").partition(b"\nSigIgn:")[2].split()
+    return {number for number in range(1, signal.NSIG)
+            if (int(mask[0], 16) >> number - 1 & 1 if mask else
+                signal.getsignal(number) == signal.SIG_IGN)}
+
+
+# Without SIGPIPE and SIGXFSZ, which Python itself ignores: a Python server
+# would die of the default when the first client hangs up.
+_IGNORED = (_ignored_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
+            if _POSIX else set())
+
+
+def _reset_signals(for_command: bool) -> None:
+    """To default: for a command all, else what was inherited ignored."""
+    for number in range(1, signal.NSIG):
+        now = signal.getsignal(number)      # None: not Python's to reset
+        if number in _IGNORED and now in (signal.SIG_IGN, signal.SIG_DFL
+                ) or for_command and now not in (signal.SIG_DFL, None):
+            signal.signal(number, signal.SIG_DFL)
+
+
 # ---- The command --------------------------------------------------------
 
 def _why_not(path: str, directory: str) -> tuple[int, str]:
@@ -822,9 +1080,10 @@ def _check_command(name: str, directory: str = "") -> None:
         f"{name} (PATH is {path})"), 127)
 
 
-def _execute(command: list[str]) -> NoReturn:
+def _execute(command: list[str], candidates: list[str] | None = None
+             ) -> NoReturn:
     """exec, as execvp(3) does it; raises DaemonizeError."""
-    for candidate in _candidates(command[0]):
+    for candidate in candidates or _candidates(command[0]):
         try:
             try:
                 os.execv(candidate, command)
@@ -844,24 +1103,813 @@ def _execute(command: list[str]) -> NoReturn:
     raise DaemonizeError(f"cannot execute {command[0]}: {last.strerror}", 126)
 
 
+# ---- The logs that the supervisor writes --------------------------------
+#
+# Workers write straight to the log, unless it is to be rotated, reopened or
+# sent to syslog.  Then each has a pipe into the supervisor, which hands on
+# whole lines only.  What a sink does not take stays in its backlog; until
+# that is gone its pipes are not read, and the writers wait.
+
+_SYSLOG = "/dev/log" if _LINUX else "/var/run/log"
+_LONGEST = 8 << 20              # bytes of a line; a longer one is cut
+_PATIENCE = 1.0                 # seconds between attempts on a full disk
+
+
+def _line(text: str) -> bytes:
+    """A line of ours for a log, after the time."""
+    return (time.strftime("%Y-%m-%d %H:%M:%S daemonize: ") +
+            _printable(text) + "\n").encode(errors="backslashreplace")
+
+
+class _Sink:
+    """Takes whole lines: a file, or syslog."""
+
+    name = ""
+    fd = -1
+    full = -1                   # fd, if its reader is slow: poll it
+    at_once = 16                # chunks of 64 KiB from one stream
+    due: float | None = None    # when to try again; None: nothing waits
+    since = 0.0                 # when it began to fail; 0: it does not
+    why: str | None = ""
+
+    def put(self) -> None:
+        """Writes the backlog; raises OSError in the middle of it."""
+        raise NotImplementedError
+
+    def write(self, lines: bytes, pid: int) -> None:
+        raise NotImplementedError
+
+    def flush(self) -> None:
+        """Writes what it can, and says so if that had failed before."""
+        try:
+            self.put()
+        except OSError as error:
+            now = time.monotonic()
+            self.due = now + _PATIENCE
+            self.full = -1
+            if isinstance(error, BlockingIOError):
+                self.full = self.fd
+            else:
+                self.since = self.since or now
+                self.why = error.strerror
+            return
+        self.due = None
+        self.full = -1
+        if self.since:
+            seconds = time.monotonic() - self.since
+            self.since = 0
+            self.say(f"could not write {self.name} for {seconds:.1f} s: "
+                     f"{self.why}")
+
+    def say(self, text: str) -> None:
+        self.write(_line(text), os.getpid())
+
+
+class _LogFile(_Sink):
+    """A file, which is descriptor 1, 2 or both."""
+
+    def __init__(self, path: str, size: int | None, keep: int) -> None:
+        self.name = path
+        self.size = self.limit = size or sys.maxsize
+        self.keep = keep
+        self.numbers: list[int] = []
+        self.backlog = b""
+        if self.size < 1 << 20:
+            self.at_once = 1    # rotations take their time
+
+    def write(self, lines: bytes, pid: int) -> None:
+        self.backlog += lines
+        self.flush()
+
+    def put(self) -> None:
+        while self.backlog:
+            part = self.backlog[:self.fitting()]
+            written = os.write(self.fd, part)
+            self.backlog = self.backlog[written:]
+            if written < len(part):
+                self.take_back(part[:written])
+
+    def take_back(self, written: bytes) -> None:
+        """From a full disk, the start of a line: who knows in which file
+        the rest would be.
+        """
+        info = os.fstat(self.fd)
+        if not stat.S_ISREG(info.st_mode):
+            return              # a pipe, which is only full
+        torn = written[written.rfind(b"\n") + 1:]
+        try:
+            os.ftruncate(self.fd, info.st_size - len(torn))
+            self.backlog = torn + self.backlog
+        except OSError:
+            pass                # append-only: then it is torn
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fitting(self) -> int:
+        """How much of the backlog goes into this file: whole lines."""
+        used = os.fstat(self.fd).st_size
+        if used + len(self.backlog) <= self.limit:
+            return len(self.backlog)
+        last = self.backlog.rfind(b"\n", 0, max(self.limit - used, 0)) + 1
+        if not last and used:
+            self.rotate(used)
+        return last or self.backlog.find(b"\n") + 1
+
+    def rotate(self, used: int) -> None:
+        names = [self.name, *(f"{self.name}.{number + 1}"
+                              for number in range(self.keep))]
+        try:
+            if os.path.samestat(os.stat(self.name), os.fstat(self.fd)):
+                if not self.keep:
+                    os.unlink(self.name)
+                for number in range(self.keep, 0, -1):
+                    if os.path.lexists(names[number - 1]):
+                        os.rename(names[number - 1], names[number])
+        except FileNotFoundError:
+            pass                # somebody has moved it: it is made anew
+        except OSError as error:
+            self.complain("rotate", error, used)
+            return
+        self.reopen()
+
+    def complain(self, verb: str, error: OSError, used: int) -> None:
+        self.limit = used + max(self.size, 1 << 20)     # to try again
+        self.backlog += _line(f"cannot {verb} {self.name}: {error.strerror}; "
+                              "it goes on as it is")
+
+    def reopen(self) -> None:
+        try:
+            fd = _open(self.name, os.O_WRONLY | os.O_APPEND, 0o640)
+        except OSError as error:
+            self.complain("reopen", error, os.fstat(self.fd).st_size)
+            return
+        self.limit = self.size
+        for number in self.numbers:
+            os.dup2(fd, number)
+        os.close(fd)
+
+
+class _Syslog(_Sink):
+    """syslog(3) without its call, which blocks: datagrams of our own."""
+
+    name = "to syslog"
+
+    def __init__(self, priority: int, tag: str) -> None:
+        self.head = f"<{priority}>", os.fsencode(tag)
+        self.backlog: list[bytes] = []
+        self.socket: Any = None
+
+    def write(self, lines: bytes, pid: int) -> None:
+        now = time.localtime()
+        month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
+                 "Sep", "Oct", "Nov", "Dec")[now.tm_mon - 1]
+        stamp = f"{self.head[0]}{month} {now.tm_mday:2d} "
+        head = (stamp + time.strftime("%H:%M:%S ", now)).encode() + (
+            b"%s[%d]: " % (self.head[1], pid))
+        self.backlog += [
+            head + line[at:at + 8000] for line in lines.split(b"\n")[:-1]
+            for at in range(0, len(line) or 1, 8000)]
+        self.flush()
+
+    def put(self) -> None:
+        while self.backlog:
+            try:
+                if self.socket is None:
+                    self.connect()
+                self.socket.send(self.backlog[0])
+            except BlockingIOError:
+                raise
+            except OSError:     # syslogd was started anew, or is gone
+                self.close()
+                self.connect()
+                self.socket.send(self.backlog[0])
+            del self.backlog[0]
+
+    def connect(self) -> None:
+        import socket
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        self.fd = self.socket.fileno()
+        self.socket.connect(_SYSLOG)
+
+    def close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+
+class _Stream:
+    """The reading end of what one run of a worker writes."""
+
+    def __init__(self, fd: int, sink: _Sink, number: int) -> None:
+        self.fd = fd
+        self.sink = sink
+        self.number = number
+        self.pid = 0
+        self.rest = b""         # of a line that has no end yet
+
+    def take(self) -> bool:
+        """Hands lines on, until none wait or enough; False at the end."""
+        for _ in range(self.sink.at_once):
+            if self.sink.due is not None:
+                break
+            try:
+                chunk = os.read(self.fd, 1 << 16)
+            except BlockingIOError:
+                break
+            if not chunk:
+                self.end()
+                return False
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                self.sink.write(self.rest + chunk[:end], self.pid)
+                self.rest = b""
+            self.rest += chunk[end:]
+            if len(self.rest) > _LONGEST:
+                self.end()
+        return True
+
+    def end(self) -> None:
+        if self.rest:
+            self.sink.write(self.rest + b"\n", self.pid)
+            self.rest = b""
+
+
+class _Logs:
+    """The sinks of stdout and stderr, and the pipes that lead to them."""
+
+    def __init__(self, out: _Sink | None = None, err: _Sink | None = None,
+                 reopens: bool = False) -> None:
+        self.sinks = [out, err]         # None: is not ours to write
+        self.reopens = reopens
+        self.streams: dict[int, _Stream] = {}
+        self.last_call = 0.0
+        for number, sink in enumerate(self.sinks, 1):
+            if isinstance(sink, _LogFile):
+                sink.numbers.append(number)
+                sink.fd = sink.numbers[0]
+                os.set_blocking(number, False)
+
+    def pipes(self, worker: int, ends: list[int]) -> None:
+        """Appends a new run's 1 and 2, to be closed here after the fork."""
+        for number, sink in enumerate(self.sinks if any(self.sinks) else ()):
+            if sink is None:
+                ends.append(-1)
+            elif number and sink is self.sinks[0]:
+                ends.append(ends[0])    # one pipe keeps their order, too
+            else:
+                with _doing("make a pipe"):
+                    reader, writer = os.pipe()
+                os.set_blocking(reader, False)
+                self.streams[reader] = _Stream(reader, sink, worker)
+                ends.append(writer)
+
+    def name_pid(self, worker: int, pid: int) -> None:
+        for stream in self.streams.values():
+            if stream.number == worker and not stream.pid:
+                stream.pid = pid
+
+    def register(self, poll: Any) -> None:
+        for fd, stream in self.streams.items():
+            if stream.sink.due is None:
+                poll.register(fd, select.POLLIN)
+        for sink in self.waiting():
+            if sink.full >= 0:
+                poll.register(sink.full, select.POLLOUT)
+
+    def waiting(self) -> list[_Sink]:
+        return [sink for sink in self.sinks if sink and sink.due is not None]
+
+    def take(self, fd: int) -> None:
+        if not self.streams[fd].take():
+            os.close(fd)
+            del self.streams[fd]
+
+    def drain(self, worker: int | None = None) -> None:
+        """After a death: what is left in its pipes."""
+        for fd, stream in list(self.streams.items()):
+            if worker in (None, stream.number):
+                self.take(fd)
+
+    def serve(self, ready: Iterable[int]) -> None:
+        for fd in ready:
+            if fd in self.streams:
+                self.take(fd)
+        now = time.monotonic()
+        for sink in self.waiting():
+            if sink.full in ready or (sink.due or 0) <= now:
+                sink.flush()
+
+    def reopen(self) -> None:
+        for sink in {id(sink): sink for sink in self.sinks}.values():
+            if isinstance(sink, _LogFile):
+                sink.reopen()
+                sink.flush()
+
+    def close(self) -> None:
+        """In a worker."""
+        _close(*self.streams)
+        for sink in self.sinks:
+            if isinstance(sink, _Syslog):
+                sink.close()
+
+    def is_behind(self, hurries: bool) -> bool:
+        """When all workers have ended: is there more to be written?
+
+        If that is an ordinary end, for as long as it takes.  Told to stop,
+        it waits no more than a second, and only for a slow reader: what
+        cannot be written by then is dropped.
+        """
+        self.drain()
+        now = time.monotonic()
+        self.last_call = self.last_call or now + _PATIENCE
+        return any(sink.full >= 0 and now < self.last_call if hurries
+                   else True for sink in self.waiting())
+
+    def end(self) -> None:
+        self.drain()
+        for stream in self.streams.values():
+            stream.end()
+        self.close()
+
+    def say(self, text: str) -> None:
+        sink = self.sinks[1]
+        if sink:
+            sink.say(text)
+        elif _await_writable(2):    # a terminal may be stopped (Ctrl-S)
+            try:
+                os.write(2, _line(text))
+            except OSError:         # a full disk, a reader that is gone:
+                pass                # there is no other place to say it
+
+
+class _Policy:
+    """What is wanted of a supervisor: the options of supervise()."""
+
+    NAMES = ("workers", "respawn", "respawn_delay", "respawn_max",
+             "respawn_period", "retry", "log_reopen", "log_size", "log_keep",
+             "syslog", "syslog_tag")
+
+    def __init__(self, *, workers: int | str = 1,
+                 respawn: str | None = "on-failure",
+                 respawn_delay: float | str = 60,
+                 respawn_max: int | str | None = None,
+                 respawn_period: float | str = 10,
+                 retry: Any = _RETRY, log_reopen: bool = False,
+                 log_size: int | str | None = None, log_keep: int | str = 5,
+                 syslog: bool = False, syslog_tag: str | None = None
+                 ) -> None:
+        if respawn not in (None, "on-failure", "always"):
+            raise ValueError(f"bad respawn: {respawn!r}")
+        self.workers = _count(workers, 1)
+        self.always = respawn == "always"
+        self.is_proxy = respawn is None and self.workers == 1
+        self.delay = _seconds(respawn_delay)
+        self.most = None if respawn_max is None else _count(respawn_max)
+        self.period = _seconds(respawn_period)
+        self.in_total = False           # counts restarts of all, for ever
+        self.schedule = _schedule(retry)
+        self.log_reopen = log_reopen
+        self.log_size = None if log_size is None else _size(log_size)
+        self.log_keep = _count(log_keep)
+        self.syslog = syslog
+        self.syslog_tag = syslog_tag
+
+
+def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
+             inherits: bool) -> _Logs:
+    """The logs that a supervisor is to write for stdout and stderr.
+
+    paths are those of descriptors 1 and 2, where they are named files.
+    inherits: a stderr that is not named is not where stdout goes.
+    """
+    writes = policy.log_reopen or policy.log_size is not None
+    if writes and not any(isinstance(path, str) for path in paths):
+        raise DaemonizeError("a log that is to be rotated or reopened must "
+                             "be a file: name stdout or stderr", 2)
+    sinks: list[_Sink | None] = []
+    for number, path in enumerate(paths):
+        sink: _Sink | None = None
+        if path is None and policy.syslog:
+            sink = _Syslog(27 if number else 30, policy.syslog_tag or tag)
+        elif number and (path is None and not inherits or writes
+                         and os.path.samestat(os.fstat(1), os.fstat(2))):
+            sink = sinks[0]
+        elif isinstance(path, str) and writes:
+            sink = _LogFile(path, policy.log_size, policy.log_keep)
+        sinks.append(sink)
+    return _Logs(sinks[0], sinks[1], policy.log_reopen)
+
+
+# ---- Supervision --------------------------------------------------------
+#
+# A crash is back at once, a crash loop costs nothing, and nobody is orphaned:
+# each worker leads a process group, which is killed when the worker ends, and
+# whatever ends the supervisor ends its workers.  After a kill -9, which
+# nothing can answer, the locks on their bytes tell who they are.
+
+_WORKER = "DAEMONIZE_WORKER"    # in the environment: 0 to N-1
+
+
+class _Backoff:
+    """Counts restarts without a healthy run between them."""
+
+    restarts = 0
+
+    def __init__(self, policy: _Policy) -> None:
+        self.policy = policy
+
+    def after(self, ran: float) -> float | None:
+        """Counts a death after so many seconds of running.
+
+        Returns the seconds to wait, or None: that was one too many.
+        """
+        policy = self.policy
+        if ran >= policy.period and not policy.in_total:
+            self.restarts = 0
+        self.restarts += 1
+        if policy.most is not None and self.restarts > policy.most:
+            return None
+        if self.restarts == 1:
+            return 0.0
+        return float(min(0.1 * (1 << min(self.restarts - 2, 30)),
+                         policy.delay))
+
+
+class _Worker:
+    """One of the workers that are wanted, and what is."""
+
+    pid = 0                             # 0: it does not run
+    began = 0.0
+    due: float | None = 0.0             # when to start it; None: not again
+
+    def __init__(self, number: int, backoff: _Backoff) -> None:
+        self.number = number
+        self.backoff = backoff
+
+
+class _Supervisor:
+    """Keeps workers running, until they have ended well or it is to stop.
+
+    What is wanted and what is are kept apart: handlers only note a signal,
+    obey() and bury() change what is wanted, and reconcile() alone starts and
+    ends workers.  It sleeps in poll(2), and wakes for a signal, a line to be
+    written, or a time that has come.
+    """
+
+    def __init__(self, policy: _Policy, held: _PidFile | None, logs: _Logs,
+                 identity: _Identity | None = None, start: Any = None,
+                 body: Callable[[int], None] | None = None) -> None:
+        """start is the _Start that wants to know, and has the command."""
+        self.policy = policy
+        self.held = held
+        self.logs = logs
+        self.identity = identity
+        self.start = start
+        self.command: list[str] = start.command if start else []
+        self.body = body
+        self.pid = os.getpid()
+        # Of sd_listen_fds(3), sd_watchdog_enabled(3): name who is to read
+        self.pid_names = [name for name in ("LISTEN_PID", "WATCHDOG_PID")
+                          if os.environ.get(name) == str(self.pid)]
+        total = _Backoff(policy)
+        self.workers = [
+            _Worker(number, total if policy.in_total else _Backoff(policy))
+            for number in range(policy.workers)]
+        self.is_wanted = True           # False: no worker is
+        self.is_told_to_stop = False
+        self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
+        self.next_step = 0.0
+        self.caught: set[int] = set()   # signals, to be obeyed
+        self.handlers: dict[int, Any] = {}      # those before ours
+        self.exit_status = 0
+        self.gave_up = ""
+        # While the start is on trial: the first workers' reports, closed by
+        # exec, and until when a death is a failure of the start
+        self.told, self.report = _pipe()
+        self.trial = 0.0
+        self.is_settled = False
+        self.failure: DaemonizeError | None = None
+
+    def run(self) -> None:
+        """Returns when all is over, or in a worker whose body has returned.
+
+        Raises what made the start fail.
+        """
+        self.listen()
+        try:
+            while self.is_needed():
+                born = self.reconcile()
+                if born and self.body:
+                    self.body(born.number)
+                    return
+                self.await_event()
+                self.obey()
+        finally:
+            self.finish()
+        if self.failure:
+            raise self.failure
+
+    def is_needed(self) -> bool:
+        if any(worker.pid or self.is_wanted and worker.due is not None
+               for worker in self.workers):
+            return True
+        return self.logs.is_behind(self.is_told_to_stop)
+
+    def listen(self) -> None:
+        """From here on signals are noted, and wake the loop."""
+        reader, writer = _pipe()
+        self.wake = reader, writer
+        for pipe in self.wake:
+            os.set_blocking(pipe.fileno(), False)
+        self.woken = signal.set_wakeup_fd(writer.fileno(),
+                                          warn_on_full_buffer=False)
+        ours = {_signal_number(name) for name in (
+            "CHLD", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH")}
+        others = {_signal_number(name) for name in (
+            "KILL", "STOP", "TTIN", "TTOU", "SEGV", "BUS", "FPE", "ILL",
+            "ABRT", "TRAP", "SYS", "PIPE", "XFSZ")}
+        if not self.policy.is_proxy:
+            others |= {signal.SIGTSTP, signal.SIGCONT, *range(32, 99)}
+        for number in sorted({*_all_signals()} - others):
+            handler = signal.getsignal(number)
+            # None is C's, and could not be put back; those that the program
+            # handles itself it goes on to handle
+            if handler is not None and (number in ours or self.command or
+                                        handler == signal.SIG_DFL):
+                self.handlers[number] = handler
+                signal.signal(number, self.note)
+        self.mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self.handlers)
+        wait = (self.start.wait if self.start and not self.start.foreground
+                else 0)
+        self.trial = time.monotonic() + wait
+
+    def note(self, number: int, frame: object) -> None:
+        self.caught.add(number)
+
+    def await_event(self) -> None:
+        poll = select.poll()
+        wake = self.wake[0].fileno()
+        poll.register(wake, select.POLLIN)
+        if not self.told.closed:
+            poll.register(self.told.fileno(), select.POLLIN)
+        self.logs.register(poll)
+        left = 0.0 if self.caught else self.deadline() - time.monotonic()
+        ready = [fd for fd, _ in poll.poll(
+            None if left == _FOREVER else max(0, int(left * 1000) + 1))]
+        if wake in ready:
+            self.wake[0].read(1 << 16)
+        if not self.told.closed and self.told.fileno() in ready:
+            self.hear()
+        self.logs.serve(ready)
+
+    def deadline(self) -> float:
+        times = [sink.due for sink in self.logs.waiting()]
+        if not self.is_wanted:
+            times.append(self.next_step)
+        else:
+            times += [worker.due for worker in self.workers]
+            if not self.is_settled and self.told.closed:
+                times.append(self.trial)
+        return min((due for due in times if due is not None),
+                   default=_FOREVER)
+
+    # What is wanted
+
+    def obey(self) -> None:
+        caught, self.caught = self.caught, set()
+        orders: dict[int, Callable[[], None]] = {signal.SIGCHLD: self.reap}
+        if not self.policy.is_proxy:
+            orders[signal.SIGTERM] = orders[signal.SIGINT] = self.heed
+        if self.logs.reopens:
+            orders[signal.SIGHUP] = self.logs.reopen
+        for number in sorted(caught):
+            if number in orders:
+                orders[number]()
+            else:
+                self.signal(number)
+
+    def heed(self) -> None:
+        """TERM and INT; asked to stop is a success, but not for a start."""
+        if self.start and not self.is_settled and not self.start.foreground:
+            self.fail(DaemonizeError("the start was broken off by a signal"))
+        self.is_told_to_stop = True
+        self.stop()
+
+    def stop(self) -> None:
+        self.is_wanted = False
+
+    def fail(self, error: DaemonizeError) -> None:
+        """The start has failed."""
+        self.failure = self.failure or error
+        self.stop()
+
+    def hear(self) -> None:
+        """What the first workers report: nothing, but the end of file."""
+        report = self.told.read(1 << 16)
+        if not report:
+            self.told.close()
+            return
+        try:
+            _outcome(report)
+        except DaemonizeError as error:
+            self.fail(error)
+
+    def reap(self) -> None:
+        """All that have died: one SIGCHLD may stand for many.
+
+        With a command all children are ours, also those adopted as PID 1;
+        a Python program may have its own.
+        """
+        running = {worker.pid: worker for worker in self.workers
+                   if worker.pid}
+        for which in [-1] if self.command else [*running]:
+            try:
+                pid, wait_status = os.waitpid(which, os.WNOHANG)
+                while pid:
+                    if pid in running:
+                        self.bury(running.pop(pid), wait_status)
+                    pid, wait_status = os.waitpid(which, os.WNOHANG)
+            except ChildProcessError:
+                if which in running:        # the program has reaped it
+                    self.bury(running.pop(which), 0xff00)
+
+    def bury(self, worker: _Worker, wait_status: int) -> None:
+        """After a death: what is left of its group goes, too."""
+        _kill_all(worker.pid)
+        self.logs.drain(worker.number)
+        how = _how_ended(wait_status)
+        what = f"worker {worker.number} (pid {worker.pid}) {how}"
+        worker.pid = 0
+        ran = time.monotonic() - worker.began
+        if self.policy.is_proxy:
+            self.exit_status = _exit_status(wait_status)
+        if wait_status and not self.is_settled and (
+                time.monotonic() < self.trial):
+            self.fail(self.start.death(wait_status, ran))
+        if self.is_wanted and not self.policy.is_proxy and (
+                wait_status or self.policy.always):
+            self.plan(worker, what, ran, _exit_status(wait_status))
+        elif not self.failure and (any(self.logs.sinks)
+                                   or not self.policy.is_proxy):
+            self.logs.say(what)         # as PID 1 the status says it all
+
+    def plan(self, worker: _Worker, what: str, ran: float, status: int
+             ) -> None:
+        """After a failure: when to start it again, or the end of all."""
+        pause = worker.backoff.after(ran)
+        count = worker.backoff.restarts
+        if pause is None:
+            self.gave_up = f"{what}; given up after {count - 1} restarts"
+            self.exit_status = status or DaemonizeError.exit_status
+            self.logs.say(self.gave_up)
+            self.stop()
+        else:
+            worker.due = time.monotonic() + pause
+            self.logs.say(f"{what}; restart {count} in {pause:g} s")
+
+    # What is
+
+    def reconcile(self) -> _Worker | None:
+        """Starts and ends workers; returned is, in a new one, itself."""
+        now = time.monotonic()
+        if not self.is_wanted:
+            self.press(now)
+            return None
+        for worker in self.workers:
+            if worker.due is not None and worker.due <= now:
+                if self.spawn(worker):
+                    return worker
+                if self.caught:
+                    return None         # a stop takes effect at once
+        self.report.close()
+        if not self.is_settled and self.told.closed and now >= self.trial:
+            self.is_settled = True
+            if self.start:
+                self.start.tell_success()
+        return None
+
+    def press(self, now: float) -> None:
+        """The next step of ending them, if it is time."""
+        if now >= self.next_step:
+            number, seconds = self.steps.pop(0)
+            self.next_step = now + seconds
+            self.signal(number)
+
+    def signal(self, number: int) -> None:
+        for worker in self.workers:
+            try:
+                if worker.pid:
+                    os.kill(worker.pid, number)
+                if worker.pid and not self.is_wanted:
+                    os.kill(worker.pid, signal.SIGCONT)
+                if worker.pid and number == signal.SIGKILL:
+                    _kill_all(worker.pid)
+            except PermissionError as error:
+                self.logs.say(f"cannot signal pid {worker.pid}: "
+                              f"{error.strerror}")
+
+    def spawn(self, worker: _Worker) -> bool:
+        """True in the worker, if that has no command to execute."""
+        worker.due = None
+        worker.began = time.monotonic()
+        ends: list[int] = []
+        if not self.policy.is_proxy:    # here: each page that the child
+            os.environ[_WORKER] = str(worker.number)    # writes is copied
+        try:
+            self.logs.pipes(worker.number, ends)
+            pid = _fork()
+            if pid == 0:
+                self.be_worker(worker.number, ends)
+                return True
+        except DaemonizeError as error:
+            what = f"cannot start worker {worker.number}: {error}"
+            if self.report.closed:
+                self.plan(worker, what, 0, error.exit_status)
+            else:
+                self.fail(error)        # the first start
+            return False
+        finally:
+            _close(*{*ends})
+        worker.pid = pid
+        self.logs.name_pid(worker.number, pid)
+        try:
+            os.setpgid(pid, pid)        # now, lest a KILL come before its own
+        except OSError:
+            pass                        # it has, and has called exec
+        return False
+
+    def be_worker(self, number: int, ends: list[int]) -> None:
+        """All signals are blocked until none of them can be ours.
+
+        Returns only where the worker is to return to the program.
+        """
+        try:
+            signal.set_wakeup_fd(-1)
+            os.setpgid(0, 0)
+            if self.held:
+                self.held.hold(1 + number)
+            if os.getppid() != self.pid:
+                os._exit(DaemonizeError.exit_status)    # a kill -9 just now:
+                # a start that has not seen our lock is not to find us alive
+            if ends:
+                _redirect([-1, *ends])
+            for name in self.pid_names:
+                os.environ[name] = str(os.getpid())
+            if self.identity:
+                self.identity.assume()
+            if self.command:
+                if self.pid == 1 and self.policy.is_proxy:
+                    self.take_terminal()
+                _reset_signals(True)
+                signal.pthread_sigmask(signal.SIG_SETMASK, ())
+                _execute(self.command)
+            self.shed()
+        except BaseException as error:
+            if self.report.closed:
+                os.write(2, _line(str(error)))
+            else:
+                _tell_error(self.report, error)
+            os._exit(getattr(error, "exit_status",
+                             DaemonizeError.exit_status))
+
+    def take_terminal(self) -> None:
+        try:
+            os.tcsetpgrp(0, os.getpid())    # SIGTTOU is blocked
+        except OSError:
+            pass                # no terminal, or not ours
+
+    def shed(self) -> None:
+        """In a worker without exec: all that is the supervisor's goes."""
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        for pipe in (*self.wake, self.told, self.report):
+            pipe.close()
+        self.logs.close()
+        if self.start:
+            self.start.let_go()
+
+    def finish(self) -> None:
+        """Whatever ends the supervisor ends its workers; in no worker."""
+        if os.getpid() != self.pid:
+            return
+        for worker in self.workers:
+            if worker.pid:
+                _kill_all(worker.pid)
+                _reap(worker.pid)
+        self.logs.end()
+        os.environ.pop(_WORKER, None)
+        signal.set_wakeup_fd(self.woken)
+        for number, handler in self.handlers.items():
+            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+        for pipe in (*self.wake, self.told, self.report):
+            pipe.close()
+
+
 # ---- The start ----------------------------------------------------------
 
 _STALE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
           "WATCHDOG_PID", "WATCHDOG_USEC")
-
-
-def _ignored_signals() -> set[int]:
-    """From /proc, as PyPy's getsignal() does not see what was inherited."""
-    mask = _proc("self", "status").partition(b"\nSigIgn:")[2].split()
-    return {number for number in range(1, signal.NSIG)
-            if (int(mask[0], 16) >> number - 1 & 1 if mask else
-                signal.getsignal(number) == signal.SIG_IGN)}
-
-
-# Without SIGPIPE and SIGXFSZ, which Python itself ignores: a Python server
-# would die of the default when the first client hangs up.
-_IGNORED = (_ignored_signals() - {signal.SIGPIPE, signal.SIGXFSZ}
-            if _POSIX else set())
 
 
 class _Start:
@@ -873,12 +1921,15 @@ class _Start:
     sigchld: Any = None                 # the launching program's handler
     daemon = -1
     ended = False
+    saved: Sequence[int] = ()           # in the foreground: the first 0, 1, 2
+    sizes = [0, 0, 0]
 
     def __init__(self, pidfile: Path | None, streams: Iterable[Stream],
-                 chdir: Path | None, umask: int | None, user: User,
-                 group: User, wait: float, foreground: bool,
-                 keep_fds: Iterable[Any] = (),
-                 command: Sequence[str] = ()) -> None:
+                 command: Sequence[str] = (), policy: _Policy | None = None,
+                 *, chdir: Path | None = "/", umask: int | None = 0o022,
+                 user: User = None, group: User = None,
+                 keep_fds: Iterable[Any] = (), foreground: bool = False,
+                 wait: float = 0) -> None:
         """Raises all that can be known before anything is done."""
         self.path = None if pidfile is None else _path(pidfile)
         self.wanted = [
@@ -896,6 +1947,11 @@ class _Start:
         self.foreground = foreground
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
         self.command = list(command)
+        self.policy = policy
+        with _doing("find the current directory"):  # for after the chdir
+            self.held_path = self.path and os.path.abspath(self.path)
+            self.log_paths = [os.path.abspath(path) if isinstance(path, str)
+                              else path for path in self.wanted[1:]]
         if self.chdir is not None:
             with _doing(f"change directory to {self.chdir}"):
                 os.stat(os.path.join(self.chdir, "."))
@@ -911,6 +1967,8 @@ class _Start:
             pidfile = _PidFile(self.path, os.O_RDWR, owner)
             if pidfile.acquire(launcher):
                 self.pidfile = pidfile
+                _end_workers(pidfile, self.policy.schedule if self.policy
+                             else _schedule())
             else:
                 os.close(pidfile.fd)
 
@@ -938,7 +1996,8 @@ class _Start:
         _expect(b"A", heard)
         with _doing(f"open {self.path}"):
             pidfile = _PidFile(self.path)
-        pidfile.hold(inheritable=bool(self.command))
+        pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
+        pidfile.hold(_DAEMON_BYTE)
         self.held = pidfile
         _tell(said, b"L")
         _expect(b"G", heard)
@@ -961,25 +2020,47 @@ class _Start:
                                             os.fstat(pidfile.fd)):
                 raise DaemonizeError(f"{wanted} is the pidfile")
 
-    def reset_signals(self) -> None:
-        """To default: for a command all, else what was inherited ignored."""
-        for number in range(1, signal.NSIG):
-            now = signal.getsignal(number)      # None: not Python's to reset
-            if number in _IGNORED and now in (signal.SIG_IGN, signal.SIG_DFL
-                    ) or self.command and now not in (signal.SIG_DFL, None):
-                signal.signal(number, signal.SIG_DFL)
-
     def complete(self) -> None:
         """The last steps; with a command, never returns."""
         if self.chdir is not None:
             with _doing(f"change directory to {self.chdir}"):
                 os.chdir(self.chdir)
-        if self.identity:
+        if self.policy and self.command:
+            self.supervise()
+        if self.identity and not self.policy:
             self.identity.assume()
         if self.command:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             _execute(self.command)
-        _close(*self.opened)
+
+    def supervise(self) -> NoReturn:
+        assert self.policy
+        while not all(map(_is_open, range(3))):
+            os.open(os.devnull, os.O_RDWR)
+        if self.held and self.held_path:
+            self.held.path = self.held_path
+        logs = _logs_of(self.policy, self.log_paths, os.path.basename(
+            self.command[0]), self.foreground)
+        supervisor = _Supervisor(self.policy, self.held, logs, self.identity,
+                                 self)
+        try:
+            supervisor.run()
+        except BaseException:
+            if not supervisor.is_settled:
+                raise                   # a start that has failed
+            sys.excepthook(*sys.exc_info())
+            supervisor.exit_status = DaemonizeError.exit_status
+        self.release()
+        os._exit(supervisor.exit_status)
+
+    def let_go(self) -> None:
+        """What is kept open until the start has succeeded."""
+        if self.progress:
+            self.progress.close()
+            self.progress = None
+        _close(*self.opened, *self.saved)
+        self.opened = [-1, -1, -1]
+        self.saved = ()
 
     # The detached start
 
@@ -1057,7 +2138,7 @@ class _Start:
             os.setpgid(0, 0)
             if self.sigchld is not None:
                 signal.signal(signal.SIGCHLD, self.sigchld)
-            self.reset_signals()
+            _reset_signals(bool(self.command) and not self.policy)
             for name in _STALE:
                 os.environ.pop(name, None)
             # Before the lock: any of these may be a descriptor of the pidfile
@@ -1065,44 +2146,46 @@ class _Start:
             if self.pidfile:
                 os.close(self.pidfile.fd)
             self.hold(go, progress)
+            go.close()
+            self.progress = progress
             self.complete()
         except BaseException as error:
             _tell_error(progress, error)
             self.release()
             os._exit(DaemonizeError.exit_status)
-        go.close()
-        self.progress = progress
 
     def tell_success(self) -> None:
-        """In a Python daemon, when all is as it is to stay."""
+        """Where no exec says it: when all is as it is to stay."""
         if self.progress:
             _tell(self.progress, b"R")
-            self.progress.close()
+        self.let_go()
 
     def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
         self.register(self.daemon, heard, said)
+        began = time.monotonic()
         answer = heard.read()
         if answer not in (b"", b"R"):
-            _outcome(answer)
-        began = time.monotonic()
-        # With neither R nor an exec, it was a death that closed the pipe
-        died = not answer and not self.command
-        ended = self.await_end(10 if died else self.wait)
+            _outcome(answer.lstrip(b"R"))
+        # With neither R nor an exec, it was a death that closed the pipe.
+        # (A supervisor has waited itself.)
+        no_exec = self.policy or not self.command
+        if not no_exec:
+            began = time.monotonic()
+        ended = self.await_end(10 if no_exec and not answer else
+                               0 if self.policy else self.wait)
         if ended is None:
             return ""
-        name = self.command[0] if self.command else "the daemon"
-        how = (f"killed by {_signal_name(os.WTERMSIG(ended))}"
-               if os.WIFSIGNALED(ended) else
-               f"exited with status {os.WEXITSTATUS(ended)}")
-        how = f"{name} {how} after {time.monotonic() - began:.2f} s"
+        seconds = time.monotonic() - began
         if ended != 0:
-            raise self.death(how)
+            raise self.death(ended, seconds,
+                             "the supervisor" if self.policy else "")
         if not self.pidfile:
             return ""
         self.remove_pidfile()
-        return (f"{how}; if it put itself into the background it is out of "
-                "reach: let it stay in the foreground")
+        return (f"{self.epitaph(ended, seconds)}; if it put itself into the "
+                "background it is out of reach: let it stay in the "
+                "foreground")
 
     def await_end(self, timeout: float) -> int | None:
         """The daemon's wait status, if it ends by then."""
@@ -1135,15 +2218,23 @@ class _Start:
                                       os.WIFCONTINUED(wait_status))
         return pid > 0 and os.WIFSTOPPED(wait_status)
 
-    def death(self, how: str) -> DaemonizeError:
+    def epitaph(self, wait_status: int, seconds: float, who: str = "") -> str:
+        name = (who or self.command[0]) if self.command else "the daemon"
+        return f"{name} {_how_ended(wait_status)} after {seconds:.2f} s"
+
+    def death(self, wait_status: int, seconds: float, who: str = ""
+              ) -> DaemonizeError:
         """An early death, in words, and with the last words of the dead."""
+        how = self.epitaph(wait_status, seconds, who)
         logs = {path: (fd, size) for path, fd, size in zip(
                     self.wanted[1:], self.opened[1:], self.sizes[1:])
                 if isinstance(path, str)
                 and stat.S_ISREG(os.fstat(fd).st_mode)}
         lines = [line for path, log in logs.items()
                  for line in _last_lines(path, *log)]
-        if self.wanted[1:] == [None, None]:
+        if self.policy and self.policy.syslog and not logs:
+            how += "; its output went to syslog"
+        elif self.wanted[1:] == [None, None]:
             how += "; its output went to /dev/null, and " + (
                 "--stdout FILE" if self.command else "stdout=") + " keeps it"
         elif logs:
@@ -1165,6 +2256,10 @@ class _Start:
                 os.kill(self.daemon, signal.SIGKILL)
                 _reap(self.daemon)
             _kill_all(self.daemon)
+        if self.policy and self.pidfile:    # of a supervisor that was killed
+            _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)])
+        elif self.policy:
+            _kill_session()
         self.remove_pidfile()
 
     # The start in the foreground
@@ -1195,25 +2290,23 @@ class _Start:
 
     def stay(self) -> None:
         """Goes through the steps without a fork that stays."""
-        saved = [_open_stream(fd, fd) if _is_open(fd) else -1
-                 for fd in range(3)]
+        self.saved = saved = [_open_stream(fd, fd) if _is_open(fd) else -1
+                              for fd in range(3)]
         umask = None if self.umask is None else os.umask(self.umask)
         try:
             if self.path is not None:
                 self.claim()
             self.open_streams()
             _redirect(self.opened)
-            self.reset_signals()
+            _reset_signals(bool(self.command) and not self.policy)
             self.complete()
         except BaseException:
             _redirect(saved)    # the message goes where the user stands
-            _close(*self.opened)
             self.release()
             if umask is not None:
                 os.umask(umask)
+            self.let_go()
             raise
-        finally:
-            _close(*saved)
 
 
 # ---- daemonize() --------------------------------------------------------
@@ -1225,22 +2318,38 @@ class _Self:
         self.pid = 0
         self.path: str | None = None    # as the program spelt it
         self.pidfile: _PidFile | None = None
+        self.log_paths: list[Any] = [None, None]
+        self.inherits = True            # of a stderr that is not named
+        self.task: int | None = None    # the number of a worker
+        self.killed = 0                 # its exit status, by a SIGTERM
 
     def is_daemon(self) -> bool:
         return self.pid == os.getpid()      # not so in a child it has forked
 
-    def holds(self, path: str) -> bool:
-        """Is path the pidfile that this very process holds?
+    def has_open(self, path: str) -> bool:
+        """Is path the pidfile that this very process has open?
 
         Then it must not be opened: closing it again would drop the lock.
         """
-        if not self.is_daemon() or self.pidfile is None:
+        if self.pidfile is None:
             return False
         try:
             return os.path.samestat(os.stat(path),
                                     os.fstat(self.pidfile.fd))
         except OSError:         # removed, or relative to where it was started
             return path in (self.path, self.pidfile.path)
+
+    def holds(self, path: str) -> bool:
+        return self.is_daemon() and self.has_open(path)
+
+    def open_in_worker(self, path: str) -> _PidFile | None:
+        return (self.pidfile if self.task is not None
+                and self.has_open(path) else None)
+
+    def become_worker(self, number: int) -> None:
+        self.task = number
+        if self.pidfile:
+            self.pidfile.is_kept = True
 
     def remove_pidfile(self) -> None:
         if self.is_daemon() and self.pidfile:
@@ -1253,18 +2362,20 @@ class _Self:
             raise SystemExit(0)
         os.kill(self.pid, signal.SIGTERM)
 
-    def settle(self, path: str | None, pidfile: _PidFile | None) -> None:
+    def settle(self, start: _Start) -> None:
         """The daemon's own last steps, after which it is the program's."""
         import atexit
         if self.pidfile:        # of a daemon that daemonizes again
             self.remove_pidfile()
             os.close(self.pidfile.fd)
         self.pid = os.getpid()
-        self.path = path
-        self.pidfile = pidfile
+        self.path = start.path
+        self.pidfile = start.held
+        self.log_paths = start.log_paths
+        self.inherits = start.foreground
         atexit.register(self.remove_pidfile)
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-            signal.signal(signal.SIGTERM, self._exit_on_sigterm)
+            signal.signal(signal.SIGTERM, self.exit_on_sigterm)
         # Started with 0, 1, 2 closed, Python has None here; now they exist
         for fd, name in enumerate(("stdin", "stdout", "stderr")):
             if getattr(sys, name) is None and _is_open(fd):
@@ -1272,7 +2383,7 @@ class _Self:
                                         errors="backslashreplace"))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
-    def _exit_on_sigterm(self, number: int, frame: object) -> None:
+    def exit_on_sigterm(self, number: int, frame: object) -> None:
         if self.is_daemon():
             raise SystemExit(0)
         signal.signal(number, signal.SIG_DFL)   # a child: die as children do
@@ -1286,16 +2397,18 @@ def _refuse_wrong_place(foreground: bool) -> None:
     threading = sys.modules.get("threading")
     if foreground and threading and (
             threading.current_thread() is not threading.main_thread()):
-        raise DaemonizeError("daemonize(foreground=True) sets signal handlers"
-                             ": only the main thread can")
+        raise DaemonizeError("only the main thread can set signal handlers, "
+                             "as supervise() and daemonize(foreground=True) "
+                             "do")
     asyncio = sys.modules.get("asyncio")
     try:
         if asyncio is None or not asyncio.get_running_loop():
             return
     except RuntimeError:
         return                  # none is running, as it should be
-    raise DaemonizeError("daemonize() must come before the event loop: "
-                         "neither loop nor threads survive the fork")
+    raise DaemonizeError("daemonize() and supervise() must come before the "
+                         "event loop: neither loop nor threads survive a "
+                         "fork")
 
 
 def _flush() -> None:
@@ -1304,6 +2417,20 @@ def _flush() -> None:
         if hasattr(stream, "flush") and not getattr(stream, "closed", False):
             with _doing("write what is buffered for stdout and stderr"):
                 stream.flush()
+
+
+def _become_daemon(start: _Start) -> None:
+    """Returns in the daemon, which has yet to tell_success()."""
+    _refuse_wrong_place(start.foreground)
+    _flush()
+    if start.foreground:
+        start.stay()
+    elif start.detach()[1]:
+        _SELF.remove_pidfile()      # of a daemon that daemonizes again
+        os._exit(0)
+    if start.held and start.held_path:
+        start.held.path = start.held_path   # wherever the program goes
+    _SELF.settle(start)
 
 
 def daemonize(pidfile: Path | None = None, stdin: Stream = None,
@@ -1347,38 +2474,204 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     survives a fork.
     """
     _require_posix()
-    _refuse_wrong_place(foreground)
-    start = _Start(pidfile, (stdin, stdout, stderr), chdir, umask, user,
-                   group, wait, foreground, keep_fds)
-    with _doing("find the current directory"):
-        path = start.path and os.path.abspath(start.path)
-    _flush()
-    if foreground:
-        start.stay()
-    elif start.detach()[1]:
-        _SELF.remove_pidfile()      # of a daemon that daemonizes again
-        os._exit(0)
-    if start.held and path:
-        start.held.path = path      # wherever the program goes from here
-    _SELF.settle(start.path, start.held)
+    start = _Start(pidfile, (stdin, stdout, stderr), chdir=chdir,
+                   umask=umask, user=user, group=group, keep_fds=keep_fds,
+                   foreground=foreground, wait=wait)
+    _become_daemon(start)
     start.tell_success()
+
+
+# ---- supervise() and fork_processes() -----------------------------------
+
+def _exit_in_worker(number: int, frame: object) -> None:
+    _SELF.killed = 128 + number     # a failure: killed by hand, it comes back
+    raise SystemExit(_SELF.killed)
+
+
+def _status_of(function: Callable[[], object]) -> int:
+    """Calls it; the exit status that an interpreter would have."""
+    try:
+        function()
+        return 0
+    except SystemExit as error:
+        if error.code is None or isinstance(error.code, int):
+            return (error.code or 0) & 0xff
+        print(error.code, file=sys.stderr)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    return 1
+
+
+def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
+    """In a worker: target, and the end that an interpreter would have.
+
+    But for the atexit handlers of the supervisor's program, which are not
+    the worker's to run.
+    """
+    import atexit
+    import threading
+
+    def begin() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        target()
+
+    atexit._clear()
+    if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL,
+                                            _SELF.exit_on_sigterm):
+        signal.signal(signal.SIGTERM, _exit_in_worker)
+    exit_status = 0
+    try:
+        for step in (begin, threading._shutdown,  # type: ignore[attr-defined]
+                     atexit._run_exitfuncs, _flush):
+            status = _status_of(step)
+            exit_status = exit_status or status
+    finally:
+        os._exit(exit_status or _SELF.killed)
+
+
+def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
+               identity: _Identity | None = None, start: _Start | None = None
+               ) -> _Supervisor:
+    """Returns when all is over; or, without a target, in a worker."""
+    if _SELF.task is not None:
+        raise DaemonizeError(f"this is worker {_SELF.task} itself: it cannot "
+                             "supervise")
+    _refuse_wrong_place(True)
+    # Here for the workers, whose user may not be able to read them
+    import atexit  # noqa: F401
+    import threading  # noqa: F401
+    _flush()
+    program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
+    logs = _logs_of(policy, _SELF.log_paths, program, _SELF.inherits)
+
+    def body(number: int) -> None:
+        _SELF.become_worker(number)
+        if target:
+            _run(target, supervisor.mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.mask)
+
+    supervisor = _Supervisor(
+        policy, _SELF.pidfile if _SELF.is_daemon() else None, logs, identity,
+        start, body)
+    supervisor.run()
+    return supervisor
+
+
+def supervise(target: Callable[[], object], *, workers: int = 1,
+              respawn: str = "on-failure", respawn_delay: float = 60,
+              respawn_max: int | None = None, respawn_period: float = 10,
+              retry: str | float = _RETRY, user: User = None,
+              group: User = None, log_reopen: bool = False,
+              log_size: int | str | None = None, log_keep: int = 5,
+              syslog: bool = False, syslog_tag: str | None = None) -> None:
+    """Run target() in worker processes, and start them again.
+
+    Each worker is a forked child, leader of its own process group; task_id()
+    and DAEMONIZE_WORKER in its environment give its number.  It ends with 0
+    when target returns, with 1 and a traceback on stderr when that raises,
+    as sys.exit() says; in it SIGTERM raises SystemExit(143), unless the
+    program handles it.  None of the program's atexit handlers run there.
+
+    Returns when all workers have ended well, or at SIGTERM or SIGINT, when
+    they have been ended.  Raises DaemonizeError when it gives up.  Never
+    returns in a worker.  After daemonize(pidfile), status and stop know the
+    workers.  Call it in the main thread, before event loops are started.
+
+    workers         how many
+    respawn         "on-failure": after a signal or a status other than 0;
+                    "always": after 0, too
+    respawn_delay   seconds, at most, between restarts: 0, 0.1, doubling
+    respawn_max     restarts of a worker without a healthy run between them,
+                    after which the next death is the end; None: no limit
+    respawn_period  seconds after which a run counts as healthy
+    retry           how workers are ended, as for stop(); KILL comes last
+    user, group     whom the workers become; the supervisor stays who it is
+    log_reopen, log_size, log_keep
+                    the supervisor writes the logs that daemonize() opened:
+                    reopens them at SIGHUP (which is then not passed on),
+                    rotates them at that size (bytes, or "10M"), keeps so many
+    syslog, syslog_tag
+                    stdout and stderr, where not named, go to syslog
+
+    SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on.
+    """
+    _require_posix()
+    if respawn is None:
+        raise ValueError("respawn is \"on-failure\" or \"always\"")
+    policy = _Policy(
+        workers=workers, respawn=respawn, respawn_delay=respawn_delay,
+        respawn_max=respawn_max, respawn_period=respawn_period, retry=retry,
+        log_reopen=log_reopen, log_size=log_size, log_keep=log_keep,
+        syslog=syslog, syslog_tag=syslog_tag)
+    identity = (None if user is None and group is None
+                else _Identity(user, group))
+    gave_up = _supervise(policy, target, identity)
+    if gave_up.gave_up:
+        raise DaemonizeError(gave_up.gave_up, gave_up.exit_status)
+
+
+def fork_processes(num_processes: int | None, max_restarts: int | None = 100
+                   ) -> int:
+    """Fork workers, and start them again; tornado's function of that name.
+
+    num_processes: None or <= 0 is one for each CPU.  Returns in each worker
+    its task id, 0 to num_processes - 1.  One that ends by a signal or with a
+    status other than 0 is started again, under its id, without a delay.
+    The parent never returns: it exits with 0 when all have ended well, or
+    when SIGTERM or SIGINT has told it to end them (as TERM/10/KILL); after
+    more than max_restarts (in total) it ends the others and raises
+    RuntimeError.
+    """
+    _require_posix()
+    if num_processes is None or num_processes <= 0:
+        num_processes = os.cpu_count() or 1
+    policy = _Policy(
+        workers=num_processes, respawn_delay=0,
+        respawn_max=100 if max_restarts is None else max_restarts)
+    policy.in_total = True
+    supervisor = _supervise(policy)
+    if _SELF.task is not None:
+        return _SELF.task
+    if supervisor.gave_up:
+        raise RuntimeError("Too many child restarts, giving up: "
+                           + supervisor.gave_up)
+    raise SystemExit(0)
+
+
+def task_id() -> int | None:
+    """The number of this worker of supervise() or fork_processes()."""
+    return _SELF.task
 
 
 # ---- Control ------------------------------------------------------------
 
+def _opened(path: str, owner: int | None = None) -> _PidFile:
+    """To be read, and closed; NotRunning if it does not exist."""
+    try:
+        return _SELF.open_in_worker(path) or _PidFile(path, owner=owner)
+    except FileNotFoundError:
+        raise NotRunning(f"not running: there is no {path}") from None
+
+
 def _inspect(path: str, owner: int | None = None
-             ) -> tuple[bool, int | None, str]:
-    """(whether the pidfile exists, pid, but): see _PidFile.judge()."""
-    if _SELF.holds(path):
-        return True, os.getpid(), ""
+             ) -> tuple[bool, int | None, str, list[tuple[int, int]]]:
+    """(whether the pidfile exists, pid, but, workers): see _PidFile's
+    judge() and workers().
+    """
+    if _SELF.pidfile and _SELF.holds(path):
+        return True, os.getpid(), "", _SELF.pidfile.workers()[0]
     try:
         while True:
-            with _PidFile(path, owner=owner) as pidfile:
+            with _opened(path, owner) as pidfile:
                 pid, but = pidfile.judge()
+                workers, strangers = (([], []) if pid == 0
+                                      else pidfile.workers())
+                if pid is None and strangers:
+                    but = but or pidfile.held_by(strangers[0])
                 if pid is not None or pidfile.is_current():
-                    return True, pid, but
-    except FileNotFoundError:
-        return False, None, ""
+                    return True, pid, but, workers
+    except NotRunning:
+        return False, None, "", []
 
 
 def status(pidfile: Path) -> int | None:
@@ -1388,103 +2681,30 @@ def status(pidfile: Path) -> int | None:
     pidfile, held where its pid is not known (another pid namespace).
     """
     _require_posix()
-    _, pid, but = _inspect(_path(pidfile))
+    _, pid, but, _ = _inspect(_path(pidfile))
     if pid == 0:
         raise DaemonizeError(but)
     return pid
 
 
-class _Target:
-    """A running daemon to be signalled.
-
-    Its pid was read a moment ago, and may be somebody else's by now.  So it
-    is pinned by a pidfd first, and the kernel asked again who holds the
-    lock: then the pidfd is the daemon's.  Without pidfds the kernel is asked
-    directly before each kill(2).
-    """
-
-    pidfd = -1
-
-    def __init__(self, pidfile: _PidFile) -> None:
-        self.pidfile = pidfile
-        while True:
-            pid, but = pidfile.judge()
-            if pid is None:
-                raise NotRunning("not running: " +
-                                 (but or f"{pidfile.path} is stale"))
-            if but:
-                raise DaemonizeError(but, pid=pid)
-            self.pid = pid
-            try:
-                self.pidfd = _pidfd_open(pid) if _pidfd_open else -1
-            except OSError:
-                pass            # gone; or an old kernel, or a seccomp filter
-            if self.is_held():
-                break
-            self.close()
-        self.uid = _uid_of(pid)
-        self.starter = pidfile.holder(_STARTER_BYTE)
-        self.session = _session_of(pid)
-        try:
-            if os.getpgid(pid) != pid:
-                self.session = None     # it leads no group that could be left
-        except OSError:         # gone a moment ago; or OpenBSD, as above
-            self.session = None
-
-    def close(self) -> None:
-        _close(self.pidfd)
-        self.pidfd = -1
-
-    def is_held(self) -> bool:
-        return self.pidfile.holder(_DAEMON_BYTE) == self.pid
-
-    def signal(self, *numbers: int) -> None:
-        try:
-            for number in numbers:
-                if self.pidfd >= 0:
-                    signal.pidfd_send_signal(self.pidfd, number)
-                elif self.is_held():
-                    os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass                # gone in the meantime
-        except PermissionError as error:
-            raise DaemonizeError(f"cannot signal {_who(self.pid)}: "
-                                 f"{error.strerror}") from error
-
-    def end(self, schedule: list[tuple[int, float]]) -> None:
-        for number, seconds in schedule:
-            self.signal(number, signal.SIGCONT)     # it may be stopped
-            if self.is_gone(seconds):
-                return _kill_group(self.pid, self.session, self.starter)
-        total = sum(seconds for _, seconds in schedule)
-        raise DaemonizeError(f"{_who(self.pid)} did not end in {total:g} s",
-                             124, self.pid)
-
-    def is_gone(self, timeout: float) -> bool:
-        if self.pidfd >= 0:
-            return _await_readable(self.pidfd, timeout)
-        return _poll(lambda: not self.is_held(), timeout)
-
-
-def _with_daemon(path: str, act: Callable[[_Target], None],
-                 owner: int | None = None) -> _Target:
-    try:
-        pidfile = _PidFile(path, owner=owner)
-    except FileNotFoundError:
-        raise NotRunning(f"not running: there is no {path}") from None
-    with pidfile:
-        target = _Target(pidfile)
-        try:
-            act(target)
-        finally:
-            target.close()
-    return target
+def _daemon_of(pidfile: _PidFile) -> _Target:
+    while True:
+        pid, but = pidfile.judge()
+        if pid is None:
+            raise NotRunning("not running: " +
+                             (but or f"{pidfile.path} is stale"))
+        if but:
+            raise DaemonizeError(but, pid=pid)
+        target = _Target(pidfile, _DAEMON_BYTE, pid)
+        if target.is_held():
+            return target
+        target.close()
 
 
 def _clear(path: str, owner: int | None = None) -> str:
     """Removes a dead daemon's pidfile; returns why it could not."""
     try:
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not _SELF.open_in_worker(path):
             with _PidFile(path, os.O_RDWR, owner) as pidfile:
                 pidfile.lock()
                 pidfile.remove_if_free()
@@ -1493,44 +2713,16 @@ def _clear(path: str, owner: int | None = None) -> str:
     return ""
 
 
-def _signal_number(word: int | str) -> int:
-    """"TERM", "sigterm", "15", 15 -> 15; else ValueError."""
-    name = str(int(word) if isinstance(word, int) else word).upper()
-    if name.isdigit() and int(name) in _all_signals():
-        return int(name)
-    name = name if name.startswith("SIG") else f"SIG{name}"
-    if name not in _signals():
-        raise ValueError(f"unknown signal: {word}")
-    return _signals()[name]
-
-
-def _schedule(retry: str | float = "TERM/10/KILL/5"
-              ) -> list[tuple[int, float]]:
-    """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)].
-
-    As in start-stop-daemon(8) a number is seconds (a signal by number is
-    -15), and one alone is TERM/number/KILL/number.  A signal without a time
-    has 5 s.
-    """
-    words = str(retry).split("/")
-    if words[0][:1].isdigit():
-        words = ["TERM", *words, *["KILL", *words] * (len(words) == 1)]
-    steps = []
-    while words:
-        word = words.pop(0)
-        if word[:1].isdigit():
-            raise ValueError(f"{word} s come after no signal")
-        number = _signal_number(word.lstrip("-"))
-        timed = words and words[0][:1].isdigit()
-        steps.append((number, _seconds(words.pop(0)) if timed else 5.0))
-    return steps
-
-
 def _send_signal(path: str, number: int, owner: int | None = None) -> None:
     numbers = [number]
     if number == signal.SIGTERM:
         numbers.append(signal.SIGCONT)      # it may be stopped
-    _with_daemon(path, lambda target: target.signal(*numbers), owner)
+    with _opened(path, owner) as pidfile:
+        target = _daemon_of(pidfile)
+        try:
+            target.signal(*numbers)
+        finally:
+            target.close()
 
 
 def send_signal(pidfile: Path, sig: int | str) -> None:
@@ -1550,22 +2742,39 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
 
 def _stop(path: str, schedule: list[tuple[int, float]],
           first: int | None = None, owner: int | None = None
-          ) -> tuple[int, str]:
-    """(pid, why the pidfile could not be removed)"""
+          ) -> tuple[str, str]:
+    """(who was ended, why the pidfile could not be removed)
+
+    What a supervisor leaves is ended, too: it was killed, by us or before.
+    """
     if first is not None:
         schedule = [(first, schedule[0][1]), *schedule[1:]]
+    daemon = None
+    trusted = owner
     try:
-        target = _with_daemon(path, lambda target: target.end(schedule),
-                              owner)
+        with _opened(path, owner) as pidfile:
+            try:
+                daemon = _daemon_of(pidfile)
+                trusted = daemon.uid if owner is None else owner
+                schedule = _end([daemon], schedule)
+            except NotRunning:
+                if not pidfile.workers()[0]:
+                    raise
+            finally:
+                if daemon:
+                    daemon.close()
+            left = _end_workers(pidfile, schedule)
     except NotRunning as error:
         why = _clear(path, owner)
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None
-    return target.pid, _clear(path, target.uid if owner is None else owner)
+    return (f"pid {daemon.pid}" if daemon else
+            "the workers that were left: pid " + ", ".join(map(str, left)),
+            _clear(path, trusted))
 
 
-def stop(pidfile: Path, retry: str | float = "TERM/10/KILL/5", *,
+def stop(pidfile: Path, retry: str | float = _RETRY, *,
          signal: int | str | None = None) -> None:
-    """End the running daemon; returns when it is gone.
+    """End the running daemon, and its workers; returns when they are gone.
 
     retry is a schedule as in start-stop-daemon(8), signals and seconds in
     turn; a number alone is TERM/number/KILL/number.  signal replaces the
@@ -1595,8 +2804,10 @@ class Daemon:
         if __name__ == "__main__":
             raise SystemExit(App("/run/app.pid", stdout="app.log").main())
 
-    options are daemonize()'s.  A subclass may set self.pidfile, and the
-    streams, itself, without calling super().__init__().
+    options are daemonize()'s; or, with respawn ("on-failure", "always") or
+    workers, supervise()'s, too: then run() runs in each worker.  A subclass
+    may set self.pidfile, and the streams, itself, without calling
+    super().__init__().
     """
 
     pidfile: Path | None = None
@@ -1628,7 +2839,7 @@ class Daemon:
     def stop(self) -> None:
         """Stop the daemon; if there is none, say so on stderr and return."""
         try:
-            stop(self._path())
+            stop(self._path(), (self.options or {}).get("retry", _RETRY))
         except NotRunning:
             print(f"pidfile {self._path()} does not exist. "
                   "Daemon not running?", file=sys.stderr)
@@ -1669,25 +2880,53 @@ class Daemon:
         return _path(self.pidfile)
 
     def _start(self, **more: Any) -> None:
+        _require_posix()
+        options = {**(self.options or {}), **more}
+        wanted = {name: options.pop(name) for name in _Policy.NAMES
+                  if name in options}
+        policy = None
+        if any(wanted.get(name) for name in (
+                "respawn", "workers", "log_reopen", "log_size", "syslog")):
+            respawn = "on-failure" if wanted.get("workers") else None
+            policy = _Policy(**{"respawn": respawn, **wanted})
+        start = _Start(self.pidfile, (self.stdin, self.stdout, self.stderr),
+                       (), policy, **options)
         try:
-            daemonize(self.pidfile, self.stdin, self.stdout, self.stderr,
-                      **{**(self.options or {}), **more})
+            _become_daemon(start)
         except AlreadyRunning:
             print(f"pidfile {self._path()} already exist. "
                   "Daemon already running?", file=sys.stderr)
             raise SystemExit(1) from None
-        self.run()
+        if policy:
+            self._supervise(policy, start)
+        else:
+            start.tell_success()
+            self.run()
+
+    def _supervise(self, policy: _Policy, start: _Start) -> None:
+        try:
+            ended = _supervise(policy, self.run, start.identity, start)
+        except DaemonizeError as error:
+            if start.progress is None:
+                raise
+            _tell_error(start.progress, error)  # to the launching process
+            raise SystemExit(error.exit_status) from None
+        start.tell_success()
+        if ended.gave_up:
+            raise DaemonizeError(ended.gave_up, ended.exit_status)
+        if ended.exit_status:
+            raise SystemExit(ended.exit_status)
 
     def _main_run(self) -> None:
         self._start(foreground=True)
 
     def _main_stop(self) -> int:
-        was_running = self.status() is not None
+        _, pid, _, workers = _inspect(self._path())
         self.stop()
-        return 0 if was_running else NotRunning.exit_status
+        return 0 if workers or pid is not None else NotRunning.exit_status
 
     def _main_status(self) -> int:
-        exists, pid, but = _inspect(self._path())
+        exists, pid, but, _ = _inspect(self._path())
         if pid == 0:
             raise DaemonizeError(but)
         if pid is None:
@@ -1714,11 +2953,24 @@ usage: daemonize.py [options] -- command [args...]     start it as a daemon
   -f, --foreground      do not detach: for systemd, runit, s6, docker
       --wait SEC        a death within SEC fails the start [0.2; 0: off]
 
+  -r, --respawn         supervise: start it again when it fails
+      --respawn-always  also after an exit 0
+      --respawn-delay SEC  longest wait: 0, 0.1 s, doubling up to [60]
+      --respawn-max N   restarts without a healthy run, then give up
+      --respawn-period SEC  what counts as a healthy run [10]
+  -w, --workers N       N of them, DAEMONIZE_WORKER=0..N-1; implies -r
+  -H, --log-reopen      reopen the logs at SIGHUP, for logrotate
+      --log-size SIZE   rotate the logs at SIZE (10M, 1G)
+      --log-keep N      old logs that are kept [5]
+  -S, --syslog          streams not named go to syslog
+  -T, --syslog-tag TAG  [the command's name]
+
       --status          is it running?  --json: for programs
-      --stop            end it, and what is left of its process group
+      --stop            end it, its workers, and what is left of its group
       --restart         stop it, if it runs, and start
   -s, --signal SIG      signal it; with --stop: instead of the first TERM
-  -R, --retry SCHEDULE  for stopping: SEC, or [TERM/10/KILL/5]
+  -R, --retry SCHEDULE  for stopping: SEC, or [TERM/10/KILL/5]; at a start
+                        with -r: how the supervisor ends its workers
       --oknodo          exit 0, not 1, when there is nothing to do
   -v, --verbose  -q, --quiet  --version  -h, --help
 
@@ -1739,13 +2991,24 @@ def _octal(word: str) -> int:
 
 _OPTIONS = (    # letter, long option; with = where it takes a value
     "p pidfile=", "i stdin=", "o stdout=", "e stderr=", "d chdir=",
-    "k umask=", "u user=", "g group=", "f foreground", "  wait=", "  status",
-    "  json", "  stop", "  restart", "s signal=", "R retry=", "  oknodo",
-    "v verbose", "q quiet", "  version", "h help")
+    "k umask=", "u user=", "g group=", "f foreground", "  wait=",
+    "r respawn", "  respawn-always", "  respawn-delay=", "  respawn-max=",
+    "  respawn-period=", "w workers=", "H log-reopen", "  log-size=",
+    "  log-keep=", "S syslog", "T syslog-tag=", "  status", "  json",
+    "  stop", "  restart", "s signal=", "R retry=", "  oknodo", "v verbose",
+    "q quiet", "  version", "h help")
 _ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
 _CONVERSIONS: dict[str, Callable[[str], Any]] = {
     "umask": _octal, "wait": _seconds, "signal": _signal_number,
-    "retry": _schedule}
+    "retry": _schedule, "respawn-delay": _seconds, "respawn-max": _count,
+    "respawn-period": _seconds, "workers": lambda word: _count(word, 1),
+    "log-size": _size, "log-keep": _count}
+_SUPERVISES = ("respawn", "respawn-always", "workers")
+_GOES_WITH: dict[str, tuple[str, ...]] = {
+    "json": ("status",), "respawn-delay": _SUPERVISES,
+    "respawn-max": _SUPERVISES, "respawn-period": _SUPERVISES,
+    "log-reopen": ("stdout", "stderr"), "log-size": ("stdout", "stderr"),
+    "log-keep": ("log-size",), "syslog-tag": ("syslog",)}
 
 
 def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
@@ -1775,12 +3038,26 @@ def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
     return list(command)
 
 
-def _write(fd: int, text: str) -> None:
-    """Unbuffered: nothing is left that could fail again at exit."""
-    if _is_open(fd):
-        with _doing("write to standard output"):
-            os.write(fd, text.encode(sys.getfilesystemencoding(),
-                                     "backslashreplace"))
+def _execute_bytecode(argv: list[str]) -> None:
+    """Executes the interpreter anew, on the bytecode of this script.
+
+    CPython keeps the syntax tree of a script as long as that runs: in a
+    supervisor 5 MB for life, and more than half a millisecond of each fork.
+    """
+    frame: Any = sys._getframe()
+    while frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    code = marshal.dumps(frame.f_code)
+    try:
+        fd = os.memfd_create("daemonize", 0)
+        os.write(fd, code)
+        os.execv(sys.executable, [
+            sys.executable, "-S", *["-E"] * sys.flags.ignore_environment,
+            "-c", "import sys; sys.path.remove(''); import marshal, os; "  # no
+            f"code = os.pread({fd}, {len(code)}, 0); os.close({fd}); "  # cwd
+            "exec(marshal.loads(code))", *argv])
+    except (AttributeError, OSError):
+        pass                    # it runs as it is, and is larger
 
 
 class _CommandLine:
@@ -1821,13 +3098,29 @@ class _CommandLine:
         _write(1, f"daemonize {__version__}\n")
         return 0
 
+    def policy(self) -> _Policy | None:
+        """None where the command replaces us, and nothing of us stays."""
+        options = self.options
+        respawn = ("always" if "respawn-always" in options else "on-failure"
+                   if "respawn" in options or "workers" in options else None)
+        is_init = "foreground" in options and os.getpid() == 1
+        if not (respawn or is_init or "syslog" in options or
+                "log-reopen" in options or "log-size" in options):
+            return None
+        given = {name: options[name.replace("_", "-")]
+                 for name in _Policy.NAMES
+                 if name.replace("_", "-") in options}
+        return _Policy(**{**given, "respawn": respawn,
+                          "log_reopen": "log-reopen" in options,
+                          "syslog": "syslog" in options})
+
     def wanted(self) -> _Start:
         get = self.options.get
         return _Start(
             get("pidfile"), map(get, ("stdin", "stdout", "stderr")),
-            get("chdir"), get("umask"), get("user"), get("group"),
-            get("wait", 0.2), "foreground" in self.options,
-            command=self.command)
+            self.command, self.policy(), chdir=get("chdir"),
+            umask=get("umask"), user=get("user"), group=get("group"),
+            foreground="foreground" in self.options, wait=get("wait", 0.2))
 
     def start(self, wanted: _Start | None = None) -> int:
         wanted = wanted or self.wanted()
@@ -1858,11 +3151,11 @@ class _CommandLine:
         return self.start(wanted)
 
     def stop(self) -> int:
-        pid, why = _stop(self.path, self.options.get("retry", _schedule()),
+        who, why = _stop(self.path, self.options.get("retry", _schedule()),
                          self.options.get("signal"), self.owner())
         if why:
-            self.complain(DaemonizeError(f"stopped pid {pid}, but {why}"))
-        return self.boast(f"stopped pid {pid}")
+            self.complain(DaemonizeError(f"stopped {who}, but {why}"))
+        return self.boast(f"stopped {who}")
 
     def signal(self) -> int:
         number = self.options["signal"]
@@ -1871,23 +3164,30 @@ class _CommandLine:
 
     def status(self) -> int:
         try:
-            exists, pid, but = _inspect(self.path, self.owner())
+            exists, pid, but, found = _inspect(self.path, self.owner())
         except DaemonizeError as error:
             error.exit_status = 4
             raise
+        workers = [{"id": number, "pid": worker, "uptime": _uptime(worker)}
+                   for number, worker in found]
         if "json" in self.options:
             import json
             _write(1, json.dumps({
                 "running": pid is not None, "pid": pid or None,
-                "pidfile": self.path, "workers": []}) + "\n")
-        elif pid:
-            _write(1, f"running, pid {pid}\n")
+                "pidfile": self.path, "workers": workers}) + "\n")
+        else:
+            _write(1, f"running, pid {pid}\n" * bool(pid) + "".join(
+                f"worker {worker['id']}, pid {worker['pid']}" +
+                (f", up {worker['uptime']:.2f} s" if worker["uptime"]
+                 is not None else "") + "\n" for worker in workers))
         if pid == 0:
             raise DaemonizeError(but, 4)
         if pid is None and "json" not in self.options:
             self.complain(NotRunning("not running: " + (
                 but or f"{self.path} is stale" if exists else
-                f"there is no {self.path}")))
+                f"there is no {self.path}") + (
+                "; the workers of a killed supervisor run (--stop ends them)"
+                if workers else "")))
         return 0 if pid else 1 if exists else 3
 
     def act(self) -> int:
@@ -1897,11 +3197,17 @@ class _CommandLine:
             wanted.pop()        # it belongs to the stop
         action = wanted[0] if wanted else "start"
         starts = action in ("start", "restart")
+        unfit = [name for name, others in _GOES_WITH.items()
+                 if name in self.options
+                 and not any(other in self.options for other in others)]
         wrong = ""
         if action in ("help", "version"):
             pass
-        elif "json" in self.options and action != "status":
-            wrong = "--json goes with --status"
+        elif unfit:
+            wrong = f"--{unfit[0]} goes with --" + " or --".join(
+                _GOES_WITH[unfit[0]])
+        elif {"syslog", "stdout", "stderr"} <= self.options.keys():
+            wrong = "--syslog has nothing to take: both streams are named"
         elif len(wanted) > 1:
             wrong = f"--{action} or --{wanted[1]}, not both"
         elif action != "start" and not self.path:
@@ -1912,6 +3218,9 @@ class _CommandLine:
             wrong = f"--{action} takes no command"
         if wrong:
             raise DaemonizeError(wrong, 2)
+        if (starts and __name__ == "__main__" and "__file__" in globals()
+                and self.policy()):
+            _execute_bytecode(sys.argv[1:])
         result: int = getattr(self, action)()
         return result
 

@@ -209,6 +209,18 @@ class DaemonTestCase(unittest.TestCase):
         self.assertEqual((status, err), (0, ""))
         return out
 
+    def all_fail(self, status, cases):
+        """[(message, arguments)], as fails(), but in one interpreter."""
+        code, out, err = self.python(
+            "import contextlib, daemonize, json, os, sys\n"
+            "for args in json.loads(sys.argv[1]):\n"
+            "    print(daemonize.main(args), flush=True)\n"
+            "    os.write(2, b'\\0')\n", json.dumps(
+                [list(args) for _, args in cases]))
+        self.assertEqual((code, out), (0, "%d\n" % status * len(cases)), err)
+        for (message, args), line in zip(cases, err.split("\0")):
+            self.assertRegex(line, r"\Adaemonize: " + message + r"\n\Z", args)
+
     def fails(self, status, message, *args, **options):
         """A call that must fail with that status and, as one line, message
         (a regular expression).
@@ -502,7 +514,7 @@ class TruthTest(DaemonTestCase):
                      r"too \(123456:GROUP\)", "-u", "123456", "true")
 
     def test_usage_errors(self):
-        for message, args in (
+        self.all_fail(2, (
                 ("no command given .*", ["-p", self.p]),
                 ("no command given .*", ["-p", self.p, "--restart"]),
                 ("option --nosuch not recognized .*", ["--nosuch", "true"]),
@@ -532,10 +544,8 @@ class TruthTest(DaemonTestCase):
                 ("--restart needs --pidfile", ["--restart", "true"]),
                 ("--stop takes no command", ["-p", self.p, "--stop", "x"]),
                 ("--status or --stop, not both",
-                 ["-p", self.p, "--stop", "--status"])):
-            with self.subTest(args=args):
-                self.fails(2, message, *args)
-        self.assertEqual(os.listdir(self.dir), [])
+                 ["-p", self.p, "--stop", "--status"])))
+        self.assertEqual(os.listdir(self.dir), ["program.py"])
 
     def test_a_message_is_one_line_whatever_the_name(self):
         self.fails(127, r"command not found: ./a\\nb\\x1b\[31m",
@@ -998,8 +1008,9 @@ os._exit(daemonize.main(sys.argv[2:]))
             "import daemonize, subprocess, sys\n"
             "starter = subprocess.Popen([sys.executable, 'widened.py', "
             "'write', '-p', 'p', '--wait', '0', 'sleep', '1000'])\n"
-            "while starter.poll() is None: print(daemonize._inspect('p'))\n"
-            "print(daemonize._inspect('p'))\n")
+            "while starter.poll() is None: "
+            "print(daemonize._inspect('p')[:3])\n"
+            "print(daemonize._inspect('p')[:3])\n")
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(sorted(set(out.splitlines())), [
             "(True, %d, '')" % self.pid(), "(True, None, '')"])
@@ -1017,7 +1028,7 @@ os._exit(daemonize.main(sys.argv[2:]))
             " '-q', '-p', 'p', '--wait', '0', 'sleep', '1000'])\n"
             "        return plain(self, *args)\n"
             "    setattr(daemonize._PidFile, name, late)\n"
-            "    print(daemonize._inspect('p') == "
+            "    print(daemonize._inspect('p')[:3] == "
             "(True, int(open('p').read()), ''))\n")
         self.assertEqual((status, out, err), (0, "True\n" * 3, ""))
 
@@ -1464,7 +1475,7 @@ class ControlTest(DaemonTestCase):
             if option[0] != " ":
                 self.assertRegex(out, "-%s, --%s" % (
                     option[0], option[2:].rstrip("=")))
-        for name in re.findall(r"--([a-z]+)", out):
+        for name in re.findall(r"--([a-z-]+)", out):
             self.assertIn(name, known)
         self.assertEqual(self.ok("-h"), out)
 
@@ -1806,8 +1817,8 @@ class LibraryTest(DaemonTestCase):
             "thread.join()\n", flags=["-W", "ignore"])
         self.assertEqual((status, out, err), (
             0, "cannot open /no/dir/p: No such file or directory\n"
-            "daemonize(foreground=True) sets signal handlers: only the main "
-            "thread can\n", ""))
+            "only the main thread can set signal handlers, as supervise() and "
+            "daemonize(foreground=True) do\n", ""))
         wait_until(lambda: self.read("log") == "daemon\n")
         self.ok("-p", self.p, "--stop")
         self.assertFalse(os.path.exists(self.p))
@@ -2430,6 +2441,1483 @@ class ServiceTest(DaemonTestCase):
         self.assertTrue(is_alive(self.pid()))
 
 
+# ---- Supervision ---------------------------------------------------------
+
+class SupervisedTestCase(DaemonTestCase):
+    """Workers that write their pids to w.NUMBER, and stay."""
+
+    STAY = "echo $$ >>w.$DAEMONIZE_WORKER; exec sleep 1000"
+    # Says which signals come: "up" first, then a name on each line of "got"
+    RECORD = (
+        "import os, signal, sys\n"
+        "def note(number, frame):\n"
+        "    os.write(log, (signal.Signals(number).name + '\\n').encode())\n"
+        "    if number == signal.SIGTERM and sys.argv[1:] == ['ends']:\n"
+        "        os._exit(7)\n"
+        "log = os.open('got', os.O_WRONLY | os.O_APPEND | os.O_CREAT)\n"
+        "for name in 'TERM INT HUP USR1 USR2 WINCH QUIT'.split():\n"
+        "    signal.signal(getattr(signal, 'SIG' + name), note)\n"
+        "os.write(log, b'up\\n')\nidle()\n")
+
+    def supervise(self, *options, command=("sh", "-c", STAY), number=1,
+                  **how):
+        """The supervisor's pid, when all of so many workers have begun."""
+        self.ok("-p", self.p, "--wait", "0", *options, "--", *command, **how)
+        if command[-1] == self.STAY:
+            wait_until(lambda: all(self.pids_of(i) for i in range(number)))
+        return self.pid()
+
+    def pids_of(self, worker):
+        """All that have run under that number, so far."""
+        name = "w.%d" % worker
+        return ([int(pid) for pid in self.read(name).split()]
+                if os.path.exists(self.path(name)) else [])
+
+    def workers(self):
+        """[(number, pid)] as the kernel has them now."""
+        sys.path[:] = [HERE] + [path for path in sys.path if path != HERE]
+        import daemonize
+        return sorted(daemonize._inspect(self.p)[3])
+
+    def await_run(self, worker, count):
+        """The pid of the run with that count, from 1."""
+        return wait_until(lambda: self.pids_of(worker)[count - 1:count],
+                          what="run %d of %d" % (count, worker))[0]
+
+    def recorder(self):
+        self.write("record.py", IDLE + self.RECORD)
+        return (sys.executable, *FAST, self.path("record.py"))
+
+    def got(self):
+        return (self.read("got").split()
+                if os.path.exists(self.path("got")) else [])
+
+    def await_log(self, pattern, name="log"):
+        return wait_until(lambda: os.path.exists(self.path(name)) and
+                          re.search(pattern, self.read(name)), what=pattern)
+
+    def stop(self, retry="TERM/10/KILL/5"):
+        import daemonize
+        daemonize.stop(self.p, retry)
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+
+
+class BackoffTest(DaemonTestCase):
+
+    def delays(self, runs, **options):
+        import daemonize
+        backoff = daemonize._Backoff(daemonize._Policy(**options))
+        return [backoff.after(ran) for ran in runs]
+
+    def test_a_crash_loop_backs_off_and_a_healthy_run_resets_it(self):
+        self.assertEqual(self.delays([0, 0, 0.1, 3, 9.9, 0, 0]),
+                         [0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2])
+        self.assertEqual(self.delays([0, 0, 0, 10, 0, 99, 0]),
+                         [0, 0.1, 0.2, 0, 0.1, 0, 0.1])
+        self.assertEqual(self.delays([1] * 4, respawn_period=1), [0] * 4)
+
+    def test_the_delay_has_a_limit_and_no_overflow(self):
+        self.assertEqual(self.delays([0] * 2000)[-1], 60)
+        self.assertEqual(self.delays([0] * 5, respawn_delay=0.3),
+                         [0, 0.1, 0.2, 0.3, 0.3])
+        self.assertEqual(self.delays([0] * 3, respawn_delay=0), [0] * 3)
+        self.assertEqual(self.delays([0] * 2000, respawn_delay=999999)[-1],
+                         999999)
+
+    def test_so_many_restarts_and_the_next_death_is_the_end(self):
+        self.assertEqual(self.delays([0] * 3, respawn_max=2), [0, 0.1, None])
+        self.assertEqual(self.delays([0], respawn_max=0), [None])
+        self.assertEqual(self.delays([0, 0, 10, 0, 0], respawn_max=2),
+                         [0, 0.1, 0, 0.1, None])
+
+    def test_what_is_wanted_of_a_supervisor_is_checked(self):
+        import daemonize
+        for name, wrong in (
+                ("workers", 0), ("workers", "x"), ("workers", 1 << 30),
+                ("respawn", "never"), ("respawn_delay", -1),
+                ("respawn_max", -1), ("respawn_period", "x"),
+                ("retry", "TERM/x"), ("log_size", 0), ("log_size", "10X"),
+                ("log_size", ""), ("log_size", "K"), ("log_keep", -1)):
+            with self.assertRaises(ValueError, msg=(name, wrong)):
+                daemonize._Policy(**{name: wrong})
+        for size, number in (("1", 1), (7, 7), ("3k", 3072),
+                             ("10M", 10485760), ("2G", 2 << 30)):
+            self.assertEqual(daemonize._Policy(log_size=size).log_size,
+                             number)
+
+
+class SupervisorTest(SupervisedTestCase):
+
+    def test_a_killed_worker_is_back_and_the_log_says_how_it_died(self):
+        supervisor = self.supervise("-r", "-o", "log")
+        first = self.await_run(0, 1)
+        self.assertEqual(self.workers(), [(0, first)])
+        self.assertEqual(set(marked(self.dir)), {supervisor, first})
+        os.kill(first, signal.SIGSEGV)
+        second = self.await_run(0, 2)
+        self.assertNotEqual(first, second)
+        self.await_log(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d daemonize: worker 0 "
+                       r"\(pid %d\) killed by SIGSEGV; restart 1 in 0 s\n$"
+                       % first)
+        out = self.ok("-p", self.p, "--status")
+        self.assertRegex(out, r"\Arunning, pid %d\nworker 0, pid %d, up "
+                         r"\d+\.\d\d s\n\Z" % (supervisor, second))
+        self.stop()
+        self.await_log(r"worker 0 \(pid %d\) killed by SIGTERM\n\Z" % second)
+
+    def test_status_for_programs(self):
+        supervisor = self.supervise("-w", "2", number=2)
+        wait_until(lambda: len(self.workers()) == 2)
+        status = json.loads(self.ok("-p", self.p, "--status", "--json"))
+        workers = status.pop("workers")
+        self.assertEqual(status, {"running": True, "pid": supervisor,
+                                  "pidfile": self.p})
+        self.assertEqual([(worker["id"], worker["pid"]) for worker in
+                          workers], [(i, self.pids_of(i)[0])
+                                     for i in range(2)])
+        for worker in workers:
+            self.assertEqual(sorted(worker), ["id", "pid", "uptime"])
+            self.assertTrue(0 <= worker["uptime"] < 60, worker)
+
+    def test_an_exit_with_0_is_final(self):
+        status, out, err = self.cli("-f", "-r", "--", "sh", "-c",
+                                    "echo run; exit 0")
+        self.assertEqual((status, out), (0, "run\n"))
+        self.assertRegex(err, r"worker 0 \(pid \d+\) exited with status 0\n\Z")
+        self.supervise("-w", "2", "-o", "log", number=1, command=(
+            "sh", "-c", "[ $DAEMONIZE_WORKER = 1 ] && exit 0; " + self.STAY))
+        pid = self.await_run(0, 1)
+        wait_until(lambda: self.workers() == [(0, pid)])
+        self.stop()
+
+    def test_respawn_always_starts_it_after_a_0_too(self):
+        status, _, err = self.cli(
+            "-f", "--respawn-always", "--respawn-max", "2", "--", "sh", "-c",
+            "exit 0")
+        self.assertEqual(status, 125)
+        self.assertRegex(
+            err, r"(?s)\A.*; restart 1 in 0 s\n.*; restart 2 in 0.1 s\n.*"
+            r"exited with status 0; given up after 2 restarts\n\Z")
+
+    def test_it_gives_up_with_the_last_status_and_ends_all_workers(self):
+        for how, status in (("exit 3", 3), ("kill -9 $$", 137)):
+            self.assertEqual(self.cli(
+                "-f", "-w", "3", "--respawn-max", "1", "--respawn-delay",
+                "0", "-e", "log", "--", "sh", "-c",
+                "[ $DAEMONIZE_WORKER = 1 ] || exec sleep 1000; " + how)[0],
+                status)
+            self.assert_nothing_left()
+        log = self.read("log")
+        self.assertEqual(log.count("given up after 1 restarts"), 2)
+        self.assertEqual(log.count("killed by SIGTERM"), 4)
+
+    def test_a_death_within_wait_fails_the_start(self):
+        for options in ([], ["--log-size", "1M"]):
+            status, out, err = self.cli(
+                "-p", self.p, "-w", "3", "-o", "log", "--wait", "30",
+                *options, "--", "sh", "-c", "[ $DAEMONIZE_WORKER = 2 ] || "
+                "exec sleep 1000; echo oops; kill -SEGV $$")
+            self.assertEqual((status, out), (125, ""))
+            self.assertRegex(err, r"\Adaemonize: sh killed by SIGSEGV after "
+                             r"\d\.\d\d s; the last that it wrote to log:\n"
+                             r"    oops\n\Z")
+            self.assert_nothing_left()
+            self.assertFalse(os.path.exists(self.p))
+            os.remove(self.log)
+
+    def test_a_command_that_cannot_be_executed_fails_the_start(self):
+        self.broken_elf("broken")
+        for options in ([], ["-f"], ["--wait", "0"]):
+            self.fails(127, r"\./broken exists, but its interpreter \(or "
+                       r"that one's\) does not", "-p", self.p, "-w", "2",
+                       *options, "./broken")
+            self.assertFalse(os.path.exists(self.p))
+        self.fails(127, "command not found: nosuch .*", "-p", self.p, "-r",
+                   "nosuch")
+        self.assert_nothing_left()
+
+    def test_a_success_within_wait_is_told(self):
+        status, out, err = self.cli("-p", self.p, "-r", "true")
+        self.assertEqual((status, out), (0, ""))
+        self.assertRegex(err, r"true exited with status 0 after .* let it "
+                         "stay in the foreground")
+        self.assertFalse(os.path.exists(self.p))
+        self.ok("-p", self.p, "--respawn-always", "sleep", "0.01")
+        self.stop()
+
+    def test_a_command_that_vanishes_is_a_failed_restart(self):
+        self.script("cmd", "#!/bin/sh\necho $$ >>w.0; exec sleep 1000\n")
+        self.supervise("-r", "-o", "log", "--respawn-delay", "0.1",
+                       command=["./cmd"])
+        first = self.await_run(0, 1)
+        os.rename(self.path("cmd"), self.path("gone"))
+        os.kill(first, signal.SIGKILL)
+        self.await_log(r"daemonize: command not found: ./cmd\n"
+                       r".*worker 0 \(pid \d+\) exited with status 127; "
+                       r"restart 2 in 0.1 s\n")
+        os.rename(self.path("gone"), self.path("cmd"))
+        self.await_run(0, 2)
+        self.stop()
+
+    def test_a_fork_that_fails_is_a_failed_restart(self):
+        status, _, err = self.python(
+            "import daemonize, errno, os\n"
+            "plain = os.fork\n"
+            "calls = []\n"
+            "def fork():\n"
+            "    calls.append(0)\n"
+            "    if len(calls) in (2, 3):\n"
+            "        raise BlockingIOError(errno.EAGAIN, 'Try again')\n"
+            "    return plain()\n"
+            "os.fork = fork\n"
+            "daemonize.main(['-f', '-r', '--respawn-max', '4', "
+            "'--respawn-delay', '0.1', '--', 'sh', '-c', 'kill -9 $$'])\n")
+        self.assertEqual(status, 137)
+        self.assertRegex(err, (
+            r"(?s)SIGKILL; restart 1 in 0 s\n"
+            r"[^\n]*: cannot start worker 0: cannot fork: Try again; restart "
+            r"2 in 0.1 s\n[^\n]*restart 3 in 0.1 s\n[^\n]*killed by SIGKILL; "
+            r"restart 4 in 0.1 s\n"
+            r"[^\n]*killed by SIGKILL; given up after 4 restarts\n\Z"))
+
+    def test_a_first_fork_that_fails_fails_the_start(self):
+        status, out, err = self.python(
+            "import daemonize, errno, os, sys\n"
+            "plain = os.fork\n"
+            "calls = []\n"
+            "def fork():\n"
+            "    calls.append(0)\n"
+            "    if len(calls) == 4:\n"     # the second worker's
+            "        raise BlockingIOError(errno.EAGAIN, 'Try again')\n"
+            "    return plain()\n"
+            "os.fork = fork\n"
+            "sys.exit(daemonize.main(['-w', '2', '-p', 'p', '--', 'sleep', "
+            "'1000']))\n")
+        self.assertEqual((status, out, err), (
+            125, "", "daemonize: cannot fork: Try again\n"))
+        self.assert_nothing_left()
+
+    def test_what_a_worker_leaves_of_its_group_ends_before_the_next(self):
+        self.supervise("-r", command=(
+            "sh", "-c", "sleep 1000 & echo $! >>left; " + self.STAY))
+        first = self.await_run(0, 1)
+        os.kill(first, signal.SIGKILL)
+        self.await_run(0, 2)
+        left = [int(pid) for pid in self.read("left").split()]
+        wait_until(lambda: not is_alive(left[0]))
+        self.stop()
+
+    def test_what_a_worker_inherits(self):
+        self.write("spy.py", SPY)
+        os.mkdir(self.path("sub"))
+        with open(os.devnull) as null, inheritable(null.fileno()):
+            supervisor = self.supervise(
+                "-r", "-o", "log", "-d", "sub", "-k", "027", command=(
+                    sys.executable, *FAST, self.path("spy.py"),
+                    self.path("report")), pass_fds=[null.fileno()])
+            spy = self.report()
+        self.assertEqual((spy["ppid"], spy["pgid"]),
+                         (supervisor, spy["pid"]))
+        self.assertEqual(spy["sid"], os.getsid(supervisor))
+        self.assertFalse(spy["tty"])
+        self.assertEqual((spy["umask"], spy["cwd"]),
+                         (0o027, self.path("sub")))
+        # PyPy and CPython ignore SIGPIPE and SIGXFSZ (bits 12 and 24)
+        self.assertEqual(spy["ignored"] & ~(1 << 12 | 1 << 24), 0)
+        self.assertEqual(spy["blocked"], 0)
+        self.assertEqual(spy["environ"]["DAEMONIZE_WORKER"], "0")
+        fds = {fd: name for fd, name in spy["fds"].items()
+               if "/proc/" not in name}
+        self.assertEqual(fds, {"0": "/dev/null", "1": self.log,
+                               "2": self.log, "240": self.p})
+
+    def test_sockets_and_watchdogs_are_for_the_worker(self):
+        self.write("spy.py", SPY)
+        process = self.popen(
+            ["sh", "-c", "export LISTEN_PID=$$ WATCHDOG_PID=$$; exec \"$@\"",
+             "sh", sys.executable, SCRIPT, "-f", "-r", "--", sys.executable,
+             *FAST, "spy.py", "report"],
+            env=dict(self.env, LISTEN_FDS="1", WATCHDOG_USEC="5"))
+        spy = self.report()
+        for name in ("LISTEN_PID", "WATCHDOG_PID"):
+            self.assertEqual(spy["environ"][name], str(spy["pid"]))
+        self.assertEqual(spy["environ"]["LISTEN_FDS"], "1")
+        process.terminate()
+        self.assertEqual(process.wait(), 0)
+
+    def test_privileges_are_the_workers_to_drop(self):
+        if not ROOT:
+            self.skipTest("only root can change users")
+        os.chmod(self.dir, 0o777)
+        nobody = pwd.getpwnam("nobody")
+        supervisor = self.supervise("-r", "-u", "nobody", "-o", "log")
+        worker = self.await_run(0, 1)
+        self.assertEqual(os.stat("/proc/%d/stat" % supervisor).st_uid, 0)
+        self.assertEqual(os.stat("/proc/%d/stat" % worker).st_uid,
+                         nobody.pw_uid)
+        self.assertEqual(os.stat(self.log).st_uid, 0)
+        os.kill(worker, signal.SIGKILL)
+        self.assertEqual(os.stat("/proc/%d/stat" % self.await_run(0, 2)
+                                 ).st_uid, nobody.pw_uid)
+        self.stop()
+
+    def test_idle_it_makes_no_system_call(self):
+        if not shutil.which("strace"):
+            self.skipTest("strace is not installed")
+        supervisor = self.supervise("-w", "20", "-o", "log", "--log-size",
+                                    "1M", "--wait", "0.1", number=20)
+        wait_until(lambda: len(self.workers()) == 20)
+        before = self.switches(supervisor)
+        self.call(["sleep", "0.5"])
+        self.assertEqual(self.switches(supervisor), before)
+        traced = self.call(["timeout", "1", "strace", "-f", "-o", "calls",
+                            "-p", str(supervisor)])
+        if traced[0] != 124:
+            self.skipTest("strace may not look: " + traced[2])
+        self.assertRegex(self.read("calls"), r"\A\d+ +(restart_syscall|poll)"
+                         r"\([^\n]*<detached \.\.\.>\n\Z")
+        self.stop()
+
+    def switches(self, pid):
+        with open("/proc/%d/status" % pid) as file:
+            return sum(map(int, re.findall(r"ctxt_switches:\s*(\d+)",
+                                           file.read())))
+
+    def test_a_second_start_refuses(self):
+        supervisor = self.supervise("-r")
+        self.fails(1, "already running: .* held by pid %d" % supervisor,
+                   "-p", self.p, "-r", "--", "sleep", "1")
+        self.ok("-p", self.p, "--restart", "-r", "--", "sh", "-c", self.STAY)
+        self.await_run(0, 2)
+        self.assertNotEqual(self.pid(), supervisor)
+        self.stop()
+
+    def test_wrong_options(self):
+        self.all_fail(2, [(message + " .*" * ("bad" in message),
+                           [*options.split(), "true"])
+                          for message, options in (
+            ("bad --workers: 0", "-w 0"), ("bad --workers: x", "-w x"),
+            ("bad --workers: 1_0", "-w 1_0"),
+            ("bad --respawn-max: -1", "-r --respawn-max -1"),
+            ("bad --respawn-delay: x", "-r --respawn-delay x"),
+            ("bad --respawn-period: -1", "-r --respawn-period -1"),
+            ("bad --log-size: 0", "-o log --log-size 0"),
+            ("bad --log-size: 5X", "-o log --log-size 5X"),
+            ("bad --log-size: K", "-o log --log-size K"),
+            ("bad --log-keep: -2", "-o log --log-size 1 --log-keep -2"),
+            ("--respawn-max goes with --respawn or --respawn-always or "
+             "--workers", "--respawn-max 2"),
+            ("--log-size goes with --stdout or --stderr", "--log-size 1"),
+            ("--log-reopen goes with --stdout or --stderr", "-H"),
+            ("--log-keep goes with --log-size", "-o log --log-keep 1"),
+            ("--syslog-tag goes with --syslog", "-T tag"),
+            ("--syslog has nothing to take: both streams are named",
+             "-S -o log -e err"))])
+        self.assertEqual(os.listdir(self.dir), ["program.py"])
+
+
+class SupervisorSignalsTest(SupervisedTestCase):
+
+    def test_signals_go_on_to_the_workers(self):
+        supervisor = self.supervise("-r", command=self.recorder())
+        wait_until(lambda: self.got() == ["up"])
+        for name in ("HUP", "USR1", "USR2", "WINCH", "QUIT"):
+            self.ok("-p", self.p, "-s", name)
+            wait_until(lambda: self.got()[-1] == "SIG" + name)
+        self.assertTrue(is_alive(supervisor))
+        self.assertEqual(len(self.got()), 6)
+
+    def test_a_burst_of_signals(self):
+        supervisor = self.supervise("-r", command=self.recorder())
+        wait_until(lambda: self.got() == ["up"])
+        for number in range(1000):
+            os.kill(supervisor, (signal.SIGUSR1, signal.SIGUSR2,
+                                 signal.SIGWINCH)[number % 3])
+        os.kill(supervisor, signal.SIGHUP)
+        wait_until(lambda: {"SIGHUP", "SIGUSR1", "SIGUSR2", "SIGWINCH"} <=
+                   set(self.got()))
+        self.assertEqual(self.got().count("up"), 1)
+        self.ok("-p", self.p, "--stop", "--retry", "KILL/10")
+        self.assert_nothing_left()
+
+    def test_stopping_is_gentle_and_then_it_is_not(self):
+        """TERM to the worker alone; KILL to its group as well."""
+        self.write("record.py", IDLE + self.RECORD)
+        self.supervise("-r", "-o", "log", "--retry", "INT/0.1/TERM/0.2",
+                       command=("sh", "-c", "trap '' INT TERM; echo >up; "
+                                "%s -S -E record.py; :" % sys.executable))
+        wait_until(lambda: self.got() == ["up"])
+        self.stop()
+        self.assertEqual(self.got(), ["up"])    # the group got only KILL
+        self.await_log(r"\(pid \d+\) killed by SIGKILL\n\Z")
+
+    def test_a_worker_may_end_its_children_itself(self):
+        self.supervise("-r", command=(*self.recorder(), "ends"))
+        wait_until(lambda: self.got() == ["up"])
+        process = self.popen([sys.executable, SCRIPT, "-p", self.p,
+                              "--stop"])
+        self.assertEqual(process.wait(), 0)
+        self.assertEqual(self.got(), ["up", "SIGTERM"])
+        self.assert_nothing_left()
+
+    def test_a_supervisor_killed_on_trial_fails_the_start_and_ends_all(self):
+        for options in ([], ["-p", self.p]):
+            starter = self.popen([
+                sys.executable, SCRIPT, *options, "-w", "2", "--wait", "60",
+                "--", "sh", "-c", self.STAY])
+            parents = set()
+            for number in range(2):
+                with open("/proc/%d/stat" % self.await_run(number, 1)) as f:
+                    parents.add(int(f.read().split()[3]))
+            os.kill(parents.pop(), signal.SIGKILL)
+            self.assertEqual(starter.wait(), 125)
+            self.assertRegex(starter.stderr.read(), r"\Adaemonize: the "
+                             r"supervisor killed by SIGKILL after ")
+            self.assert_nothing_left()
+            self.assertFalse(os.path.exists(self.p))
+            for number in range(2):
+                os.remove(self.path("w.%d" % number))
+
+    def test_a_stopped_worker_is_ended(self):
+        self.supervise("-r")
+        pid = self.await_run(0, 1)
+        os.kill(pid, signal.SIGSTOP)
+        self.stop("TERM/20")
+
+    def test_asked_to_stop_in_the_foreground_is_0(self):
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = self.popen([sys.executable, SCRIPT, "-f", "-r", "--",
+                                  "sh", "-c", self.STAY])
+            self.await_run(0, 1 + (number == signal.SIGINT))
+            process.send_signal(number)
+            self.assertEqual(process.wait(), 0)
+
+    def test_a_stop_in_a_back_off(self):
+        self.supervise("-r", "-o", "log", command=("sh", "-c", "exit 1"))
+        self.await_log(r"restart 4 in 0.4 s\n\Z")
+        self.stop()
+        self.assertIn("restart 4", self.read("log").splitlines()[-1])
+
+    def test_stops_at_any_moment_of_a_start_or_a_death(self):
+        """Nothing is left, whatever is cut short."""
+        for turn in range(8):
+            self.ok("-p", self.p, "-w", "4", "--wait", "0", "-o", "log",
+                    "--respawn-delay", "0", "--", "sh", "-c",
+                    "[ $DAEMONIZE_WORKER = 3 ] && exec sleep 0.0%d; "
+                    "exec sleep 1000" % turn if turn % 2 else "exit 1")
+            self.stop()
+        starter = None
+        for turn in range(6):
+            starter = self.popen([
+                sys.executable, SCRIPT, "-p", self.p, "-w", "4", "--wait",
+                "30", "--", "sh", "-c", self.STAY])
+            if turn % 2:
+                wait_until(lambda: self.pids_of(0))
+            wait_until(lambda: self.cli(
+                "-qp", self.p, "--stop", "--oknodo")[0] == 0
+                and starter.poll() is not None)
+            self.assertEqual(starter.wait(), 125)
+            self.assertEqual(starter.stderr.read(), "daemonize: the start "
+                             "was broken off by a signal\n")
+            self.assert_nothing_left()
+
+    def test_fifty_deaths_in_one_instant(self):
+        supervisor = self.supervise("-w", "50", "-o", "log", number=50)
+        for turn in (1, 2):
+            pids = [self.await_run(i, turn) for i in range(50)]
+            os.kill(supervisor, signal.SIGSTOP)     # so SIGCHLD is one
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
+            os.kill(supervisor, signal.SIGCONT)
+        for number in range(50):
+            self.await_run(number, 3)
+        self.assertEqual(self.read("log").count("killed by SIGKILL"), 100)
+        wait_until(lambda: len(self.workers()) == 50)
+        self.assertEqual(len(marked(self.dir)), 51)
+        self.stop()
+
+    def test_a_term_between_fork_and_exec_ends_the_worker(self):
+        """Not the supervisor, whose handlers and wake-up pipe it is not to
+        use: the window is widened.
+        """
+        process = self.popen([sys.executable, "-c", IDLE + (
+            "import daemonize, os, signal, time\n"
+            "plain = daemonize._reset_signals\n"
+            "def slow(for_command):\n"
+            "    if for_command and not os.path.exists('w.0'):\n"
+            "        open('w.0', 'w').write('%%d\\n' %% os.getpid())\n"
+            "        signal.sigwait([signal.SIGUSR1])\n"
+            "    plain(for_command)\n"
+            "daemonize._reset_signals = slow\n"
+            "daemonize.main(['-f', '-r', '-e', 'log', '--', 'sh', '-c', %r])"
+            % self.STAY)])
+        first = self.await_run(0, 1)
+        os.kill(first, signal.SIGTERM)
+        os.kill(first, signal.SIGUSR1)
+        self.await_run(0, 2)
+        self.await_log(r"pid %d\) killed by SIGTERM; restart 1" % first)
+        process.terminate()
+        self.assertEqual(process.wait(), 0)
+
+    def test_a_full_pipe_holds_nothing_up(self):
+        """Its stderr is read by nobody; a stopped terminal is the same."""
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        process = self.popen([
+            sys.executable, SCRIPT, "-f", "-r", "-o", os.devnull,
+            "--respawn-delay", "0", "--", "sh", "-c",
+            "echo $$ >>w.0; [ $(wc -l <w.0) -lt 5 ] && exit 1; "
+            "exec sleep 1000"], stderr=writer)
+        os.close(writer)
+        self.await_run(0, 5)
+        process.terminate()
+        self.assertEqual(process.wait(), 0)
+
+
+class KilledSupervisorTest(SupervisedTestCase):
+
+    def killed(self, *options, number=2):
+        """The supervisor is; the workers' pids."""
+        supervisor = self.supervise("-w", str(number), *options,
+                                    number=number)
+        wait_until(lambda: len(self.workers()) == number)
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: not is_alive(supervisor))
+        return [pid for _, pid in self.workers()]
+
+    def test_status_names_its_workers(self):
+        pids = self.killed()
+        status, out, err = self.cli("-p", self.p, "--status")
+        self.assertEqual(status, 1)
+        self.assertRegex(out, r"\Aworker 0, pid %d, up [\d.]+ s\nworker 1, "
+                         r"pid %d, up [\d.]+ s\n\Z" % tuple(pids))
+        self.assertRegex(err, r"\Adaemonize: not running: .*/p is stale; the "
+                         r"workers of a killed supervisor run \(--stop ends "
+                         r"them\)\n\Z")
+        status, out, err = self.cli("-p", self.p, "--status", "--json")
+        self.assertEqual((status, err), (1, ""))
+        found = json.loads(out)
+        self.assertEqual((found["running"], found["pid"]), (False, None))
+        self.assertEqual([worker["pid"] for worker in found["workers"]],
+                         pids)
+
+    def test_stop_ends_its_workers(self):
+        pids = self.killed()
+        self.assertEqual(
+            self.ok("-vp", self.p, "--stop"), "daemonize: stopped the "
+            "workers that were left: pid %d, %d\n" % tuple(pids))
+        self.assert_nothing_left()
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_the_next_start_ends_them_first(self):
+        pids = self.killed()
+        stay = ("for pid in %d %d; do grep -q sleep /proc/$pid/cmdline "
+                "2>/dev/null && echo alive >>both; done; " +
+                self.STAY.replace("w.", "v."))
+        for options in (["-w", "2"], ["-r", "-f"], []):
+            process = self.popen([
+                sys.executable, SCRIPT, "-p", self.p, *options, "--", "sh",
+                "-c", stay % tuple(pids)])
+            wait_until(lambda: os.path.exists(self.path("v.0")) or
+                       os.path.exists(self.path("v.")))
+            if "-f" in options:
+                process.terminate()
+                self.assertEqual(process.wait(), 0)
+            else:
+                self.assertEqual(process.wait(), 0, process.stderr.read())
+            self.assertFalse(set(pids) & set(marked(self.dir)))
+            self.assertFalse(os.path.exists(self.path("both")))
+            if options:
+                self.cli("-qp", self.p, "--stop")
+                for name in ("v.0", "v.1"):
+                    if os.path.exists(self.path(name)):
+                        os.remove(self.path(name))
+                for name in ("w.0", "w.1"):
+                    os.remove(self.path(name))
+                pids = self.killed()
+
+    def test_one_that_ignores_term_is_killed_with_its_group(self):
+        self.supervise("-r", command=(
+            "sh", "-c", "trap '' TERM; sleep 1000 & echo $$ >>w.0; wait; :"))
+        self.await_run(0, 1)
+        os.kill(self.pid(), signal.SIGKILL)
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/0.1/KILL/10")
+        self.assert_nothing_left()
+
+    def test_stop_that_has_to_kill_the_supervisor_ends_its_workers(self):
+        supervisor = self.supervise("-w", "2", number=2)
+        wait_until(lambda: len(self.workers()) == 2)
+        os.kill(supervisor, signal.SIGSTOP)
+        self.ok("-p", self.p, "--stop", "--signal", "URG", "--retry",
+                "TERM/0.1/KILL/10")
+        self.assert_nothing_left()
+
+    def test_killed_at_any_moment_it_leaves_nobody_unknown(self):
+        for turn in range(10):
+            supervisor = self.supervise(
+                "-w", "3", "--respawn-delay", "0", command=(
+                    "sh", "-c", "[ $DAEMONIZE_WORKER = 0 ] && exit 1; "
+                    "exec sleep 1000"))
+            if turn % 3:
+                wait_until(lambda: len(self.workers()) >= turn % 3)
+            os.kill(supervisor, signal.SIGKILL)
+            if turn % 2:
+                self.cli("-qp", self.p, "--stop")
+            else:
+                self.ok("-p", self.p, "--wait", "0", "--", "sleep", "1000")
+                wait_until(lambda: marked(self.dir) == [self.pid()])
+                self.stop()
+            self.assert_nothing_left()
+
+    def test_killed_between_a_fork_and_its_workers_lock(self):
+        """Before the lock nobody could find the worker: it must not run."""
+        for lock_first in (False, True):
+            process = self.popen([sys.executable, "-c", IDLE + (
+                "import daemonize, os, signal\n"
+                "plain = daemonize._PidFile.hold\n"
+                "def slow(self, byte):\n"
+                "    if byte and %r: plain(self, byte)\n"
+                "    if byte:\n"
+                "        open('w.0', 'w').write('%%d\\n' %% os.getpid())\n"
+                "        signal.sigwait([signal.SIGUSR1])\n"
+                "    plain(self, byte)\n"
+                "daemonize._PidFile.hold = slow\n"
+                "daemonize.main(['-f', '-r', '-p', 'p', '--', 'touch', "
+                "'ran'])" % lock_first)])
+            worker = self.await_run(0, 1)
+            process.kill()
+            process.wait()
+            self.assertEqual(self.workers(), [(0, worker)] * lock_first)
+            os.kill(worker, signal.SIGUSR1)
+            self.assert_nothing_left()
+            self.assertFalse(os.path.exists(self.path("ran")))
+            os.remove(self.path("w.0"))
+
+    def test_a_strangers_lock_makes_no_worker(self):
+        self.write("p", "4711\n")
+        for byte, length in ((1, 1), (3, 5), (1, 100)):
+            stranger = self.hold_lock(self.p, byte=byte, length=length)
+            self.assertEqual(self.workers(), [])
+            self.fails(1, "not running: .* is locked by pid %d.*, which is "
+                       "not its daemon" % stranger, "-p", self.p, "--status")
+            self.supervise("-r")
+            self.ok("-p", self.p, "--stop")
+            self.assertEqual(marked(self.dir), [stranger])
+            os.kill(stranger, signal.SIGKILL)
+            wait_until(lambda: not is_alive(stranger))
+            self.write("p", "4711\n")
+            os.remove(self.path("w.0"))
+
+    def test_without_proc_and_pidfd(self):
+        pids = self.killed()
+        status, out, _ = PortableTest.without(self, "-p", self.p, "--status")
+        self.assertEqual((status, out), (1, "worker 0, pid %d\nworker 1, pid "
+                                         "%d\n" % tuple(pids)))
+        self.assertEqual(PortableTest.without(self, "-p", self.p, "--stop")[
+            :2], (0, ""))
+        self.assert_nothing_left()
+
+    def test_no_permission(self):
+        if not ROOT:
+            self.skipTest("needs two users")
+        self.killed()
+        status, _, err = ControlTest.as_nobody(self, "-p", self.p, "--stop")
+        self.assertEqual(status, 125)
+        self.assertRegex(err, r"\Adaemonize: cannot signal pid \d+ of user ")
+        self.ok("-p", self.p, "--stop")
+
+
+class ProxyTest(SupervisedTestCase):
+    """Supervisors that restart nothing: for the log, or as PID 1."""
+
+    def test_it_ends_with_the_commands_status(self):
+        for how, status in (("exit 0", 0), ("exit 7", 7),
+                            ("kill -TERM $$", 143), ("kill -SEGV $$", 139)):
+            self.assertEqual(self.cli(
+                "-f", "-o", "log", "-e", "log", "--log-size", "1M", "--",
+                "sh", "-c", "echo $DAEMONIZE_WORKER; " + how),
+                (status, "", ""))
+        log = self.read("log")
+        self.assertEqual(log.count("daemonize: worker 0 (pid "), 4)
+        self.assertTrue(log.startswith("\n"))   # it is no worker of several
+        self.assertNotIn("restart", log)
+
+    def test_signals_go_on_unchanged(self):
+        command = self.recorder()
+        process = self.popen([sys.executable, SCRIPT, "-f", "-o", "log",
+                              "--log-size", "1M", "--", *command, "ends"])
+        wait_until(lambda: self.got() == ["up"])
+        for name in ("HUP", "USR1", "INT", "QUIT", "WINCH"):
+            process.send_signal(getattr(signal, "SIG" + name))
+            wait_until(lambda: self.got()[-1] == "SIG" + name)
+        process.terminate()
+        self.assertEqual(process.wait(), 7)
+
+    def test_a_stop_of_a_detached_one(self):
+        self.ok("-p", self.p, "-o", "log", "-H", "--", "sh", "-c",
+                "echo up; exec sleep 1000")
+        self.await_log("up")
+        self.assertEqual(len(self.workers()), 1)
+        self.stop()
+
+    def test_a_death_within_wait_shows_its_log(self):
+        status, _, err = self.cli("-p", self.p, "-o", "log", "-H", "--", "sh",
+                                  "-c", "echo no config; exit 3")
+        self.assertEqual(status, 125)
+        self.assertIn("exited with status 3 after", err)
+        self.assertIn("\n    no config\n", err)
+        self.assertFalse(os.path.exists(self.p))
+
+    def as_init(self, *args, tail=()):
+        """In a PID namespace of its own, as PID 1."""
+        if not ROOT or not shutil.which("unshare"):
+            self.skipTest("needs root and unshare")
+        if self.call(["unshare", "-pf", "--mount-proc", "true"])[0]:
+            self.skipTest("no PID namespaces here")
+        return ["unshare", "-pf", "--mount-proc", "--kill-child", *tail,
+                sys.executable, SCRIPT, "-f", *args]
+
+    # Two orphans, one of which is a zombie until it is reaped
+    ORPHANS = ("sh -c 'sleep 1000 & exec true'; (true &); "
+               "while grep -l '^State:.Z' /proc/[0-9]*/status >/dev/null "
+               "2>&1; do sleep 0.01; done; ")
+
+    def test_as_pid_1_it_is_an_init(self):
+        for how, status in (("exit 5", 5), ("kill -9 $$", 137)):
+            self.assertEqual(self.call(self.as_init(
+                "--", "sh", "-c", self.ORPHANS + "echo $PPID; " + how)),
+                (status, "1\n", ""))
+        self.assert_nothing_left()
+
+    def test_as_pid_1_it_passes_signals_on(self):
+        process = self.popen(self.as_init("--", *self.recorder(), "ends"))
+        wait_until(lambda: self.got() == ["up"])
+        inner = self.inner()
+        for name in ("HUP", "INT", "USR2"):
+            os.kill(inner, getattr(signal, "SIG" + name))
+            wait_until(lambda: self.got()[-1] == "SIG" + name)
+        os.kill(inner, signal.SIGTERM)
+        self.assertEqual(process.wait(), 7)
+
+    def inner(self):
+        """PID 1 of the namespace, as it is called out here."""
+        for pid in marked(self.dir):
+            with open("/proc/%d/status" % pid) as file:
+                if re.search(r"NSpid:\s\d+\s1\n", file.read()):
+                    return pid
+        raise AssertionError("there is no PID 1")
+
+    def test_as_pid_1_it_supervises(self):
+        process = self.popen(self.as_init(
+            "-r", "-e", "log", "-p", self.p, "--", "sh", "-c",
+            self.ORPHANS + self.STAY))
+        self.await_run(0, 1)
+        inner = self.inner()
+        for pid in marked(self.dir):
+            if self.command_of(pid) == b"sleep\0001000\0" and (
+                    os.getpgid(pid) == pid):
+                os.kill(pid, signal.SIGKILL)
+        self.await_run(0, 2)
+        os.kill(inner, signal.SIGTERM)
+        self.assertEqual(process.wait(), 0)
+        self.await_log("killed by SIGKILL; restart 1")
+        self.assert_nothing_left()
+
+    def test_as_pid_1_on_a_terminal(self):
+        """The command has the terminal: it reads, and Ctrl-C reaches it."""
+        import pty
+        command = self.as_init("--", "sh", "-c", "trap 'echo int; exit 3' "
+                               "INT; read line; echo got $line; "
+                               "while :; do sleep 0.05; done")
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execvpe(command[0], command, self.env)
+        self.addCleanup(os.close, terminal)
+        os.write(terminal, b"hello\n")
+        seen = b""
+        for wanted, send in ((b"got hello", b"\x03"), (b"int", b"")):
+            while wanted not in seen:
+                self.assertTrue(select.select([terminal], [], [], 20)[0],
+                                seen)
+                seen += os.read(terminal, 4096)
+            os.write(terminal, send)
+        self.assertEqual(os.waitpid(pid, 0)[1], 3 << 8)
+
+    def test_under_other_supervisors(self):
+        """runit and s6 stop it with TERM, and see its status."""
+        found = 0
+        for name, command in (("runsv", ["runsv", "sv"]),
+                              ("s6-supervise", ["s6-supervise", "sv"])):
+            if not shutil.which(name):
+                continue
+            found += 1
+            os.mkdir(self.path("sv"))
+            self.script("sv/run", "#!/bin/sh\nexec %s %s -f -w 2 -p %s -- sh "
+                        "-c 'cd %s; %s'\n" % (sys.executable, SCRIPT, self.p,
+                                              self.dir, self.STAY))
+            self.script("sv/finish", "#!/bin/sh\necho $1 >>%s\n"
+                        % self.path("status"))
+            process = self.popen(command)
+            first = [self.await_run(i, 1) for i in range(2)]
+            os.kill(first[1], signal.SIGKILL)
+            self.await_run(1, 2)
+            os.kill(self.pid(), signal.SIGTERM)     # it is started again
+            self.await_run(0, 2)
+            self.assertEqual(self.read("status"), "0\n")
+            subprocess.check_call(
+                ["sv", "-w", "20", "force-stop", self.path("sv")]
+                if name == "runsv" else ["s6-svc", "-d", self.path("sv")],
+                stdout=subprocess.DEVNULL)
+            wait_until(lambda: self.read("status") == "0\n0\n")
+            process.kill()
+            process.wait()
+            self.kill_all()
+            shutil.rmtree(self.path("sv"))
+            for file in ("w.0", "w.1", "status"):
+                os.remove(self.path(file))
+        if not found:
+            self.skipTest("neither runit nor s6 is installed")
+
+
+class LogTest(SupervisedTestCase):
+
+    def logs(self, name="log"):
+        """All that was kept, oldest first."""
+        names = [each for each in os.listdir(self.dir)
+                 if re.match(re.escape(name) + r"(\.\d+)?\Z", each)]
+        names.sort(key=lambda each: -int(each.partition(".")[2] or 0))
+        return names, "".join(map(self.read, names))
+
+    def assert_numbered(self, lines, count):
+        """1 to count, each once, in order."""
+        self.assertEqual(len(lines), count)
+        for number, line in enumerate(lines, 1):
+            if line != str(number):
+                self.fail("%r instead of %d" % (line, number))
+
+    def test_half_a_million_lines_across_rotations(self):
+        self.assertEqual(self.cli(
+            "-f", "-o", "log", "-e", "log", "--log-size", "300k",
+            "--log-keep", "20", "--", "seq", "500000"), (0, "", ""))
+        names, text = self.logs()
+        self.assertEqual(len(names), 12)
+        lines = text.splitlines()
+        self.assertRegex(lines.pop(), "exited with status 0")
+        self.assert_numbered(lines, 500000)
+        for name in names:
+            self.assertLessEqual(os.path.getsize(self.path(name)), 300 << 10)
+            self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode)
+                             & ~0o640, 0)
+
+    def test_so_many_are_kept(self):
+        for keep, names in ((2, ["log.2", "log.1", "log"]), (0, ["log"])):
+            self.cli("-f", "-o", "log", "--log-size", "1000", "--log-keep",
+                     str(keep), "--", "seq", "5000")
+            self.assertEqual(self.logs()[0], names)
+            self.assertIn("\n5000\n", self.logs()[1])
+            for name in names:
+                os.remove(self.path(name))
+        self.write("log", "x" * 5000 + "\n")    # it was over the size before
+        self.cli("-f", "-o", "log", "--log-size", "1000", "--", "echo", "new")
+        self.assertEqual(self.read("log.1"), "x" * 5000 + "\n")
+
+    def test_lines_of_several_workers_are_not_torn(self):
+        self.cli("-f", "-w", "3", "-o", "log", "-e", "log", "-H", "--", "sh",
+                 "-c", "seq -f \"$DAEMONIZE_WORKER %.0f\" 20000; seq -f "
+                 "\"$DAEMONIZE_WORKER %.0f\" 20001 40000 >&2")
+        seen = {number: [] for number in "012"}
+        for line in self.read("log").splitlines():
+            if " daemonize: " not in line:
+                self.assertRegex(line, r"\A[012] \d+\Z")
+                seen[line[0]].append(line[2:])
+        for lines in seen.values():
+            self.assert_numbered(lines, 40000)
+
+    def test_long_lines_and_lines_without_an_end(self):
+        self.write("w.py", "import os, sys\n"
+                   "def write(text):\n"
+                   "    while text: text = text[os.write(1, text):]\n"
+                   "me = os.environ['DAEMONIZE_WORKER'].encode()\n"
+                   "for i in range(20): write(me * 200000 + b'\\n')\n"
+                   "write(me * 100)\n")
+        self.cli("-f", "-w", "2", "-o", "log", "--log-size", "1000000",
+                 "--log-keep", "20", "--", sys.executable, *FAST, "w.py")
+        lines = [line for line in self.logs()[1].splitlines()
+                 if " daemonize: " not in line]
+        self.assertEqual(sorted(lines), sorted(
+            [c * 200000 for c in "01"] * 20 + [c * 100 for c in "01"]))
+
+    def test_a_slow_reader_gets_all_at_an_ordinary_end(self):
+        os.mkfifo(self.path("fifo"))
+        fifo = os.open(self.path("fifo"), os.O_RDWR)
+        self.addCleanup(os.close, fifo)
+        process = self.popen([sys.executable, SCRIPT, "-f", "-o", "fifo", "-e",
+                              "fifo", "-H", "--", "seq", "30000"])
+        text = b""
+        while text.count(b"\n") < 30001:       # the death's line, too
+            self.assertTrue(select.select([fifo], [], [], 20)[0], text[-99:])
+            text += os.read(fifo, 1000)
+        self.assertEqual(process.wait(), 0)
+        self.assert_numbered([line for line in text.decode().splitlines()
+                              if " " not in line], 30000)
+        # But a stop does not wait for one that never reads
+        self.supervise("-r", "-o", "fifo", "-H", command=(
+            "sh", "-c", "echo $$ >>w.0; seq 30000; exec sleep 1000"))
+        self.await_run(0, 1)
+        self.stop("TERM/10")
+
+    def test_lines_longer_than_any_are_cut(self):
+        self.write("w.py", "import os\n"
+                   "left = 9 << 20\n"
+                   "while left: left -= os.write(1, b'x' * left)\n"
+                   "os.write(1, b'\\nlast\\n')\n")
+        self.cli("-f", "-o", "log", "-H", "--", sys.executable, *FAST, "w.py")
+        lines = self.read("log").splitlines()
+        self.assertEqual(lines.pop(), "last")
+        self.assertEqual(set("".join(lines)), {"x"})
+        self.assertEqual(sum(map(len, lines)), 9 << 20)
+        self.assertEqual(len(lines), 2)
+
+    def test_small_files_do_not_make_it_deaf(self):
+        self.supervise("-w", "3", "-o", "log", "--log-size", "100", command=(
+            "sh", "-c", "echo $$ >>w.$DAEMONIZE_WORKER; exec yes aaaaaaa"))
+        for number in range(3):
+            self.await_run(number, 1)
+        self.stop("TERM/9")
+
+    def test_stdout_and_stderr_apart(self):
+        self.cli("-f", "-r", "-o", "out", "-e", "err", "--log-size", "1M",
+                 "--", "sh", "-c", "echo to out; echo to err >&2")
+        self.assertEqual(self.read("out"), "to out\n")
+        self.assertRegex(self.read("err"), r"\Ato err\n[^\n]*with status 0\n")
+        self.cli("-f", "-r", "-o", "same", "-e", "./same", "-H", "--", "sh",
+                 "-c", "for i in 1 2 3 4; do echo $i; echo $i >&2; done")
+        self.assertTrue(self.read("same").startswith(
+            "1\n1\n2\n2\n3\n3\n4\n4\n"))
+
+    def test_hup_reopens_for_logrotate(self):
+        supervisor = self.supervise("-r", "-o", "log", "-H", command=(
+            "sh", "-c", "trap 'echo hup' HUP; echo $$ >>w.0; i=0; while :; "
+            "do i=$((i+1)); echo $i; sleep 0.01; done"))
+        first = self.await_run(0, 1)
+        for turn in range(3):
+            wait_until(lambda: self.read("log").count("\n") > 5)
+            os.rename(self.log, self.path("log.%d" % (3 - turn)))
+            os.kill(supervisor, signal.SIGHUP)
+            wait_until(lambda: os.path.exists(self.log))
+        self.assertEqual(self.pids_of(0), [first])
+        self.stop()
+        lines = self.logs()[1].splitlines()
+        self.assertRegex(lines.pop(), "killed by SIGTERM")
+        self.assert_numbered(lines, len(lines))
+
+    def test_what_grandchildren_write_after_the_death_is_kept(self):
+        self.supervise("-r", "-o", "log", "-H", "--respawn-delay", "0",
+                       command=("sh", "-c", "echo $$ >>w.0; printf half; "
+                                "%s -S -E -c 'import os, time; os.setsid()\n"
+                                "while not os.path.exists(\"go\"): "
+                                "time.sleep(0.01)\n"
+                                "print(\"late\")' & exec sleep 1000"
+                                % sys.executable))
+        first = self.await_run(0, 1)
+        os.kill(first, signal.SIGKILL)
+        self.await_run(0, 2)
+        self.write("go", "")
+        self.await_log(r"(?m)^halflate$")
+        self.stop()
+
+    def test_a_full_disk(self):
+        if not ROOT:
+            self.skipTest("only root can mount")
+        full = self.path("full")
+        os.mkdir(full)
+        if self.call(["mount", "-t", "tmpfs", "-o", "size=256k", "none",
+                      full])[0]:
+            self.skipTest("no tmpfs can be mounted")
+        self.addCleanup(subprocess.call, ["umount", "-l", full])
+        with open(full + "/filler", "w") as file:
+            file.write("x" * 200000)
+        self.supervise("-r", "-o", full + "/log", "-H", command=(
+            "sh", "-c", "echo $$ >>w.0; seq 30000; echo >done; "
+            "exec sleep 1000"))
+        self.await_run(0, 1)
+        wait_until(lambda: not os.statvfs(full).f_bfree)
+        self.assertFalse(os.path.exists(self.path("done")))
+        os.remove(full + "/filler")
+        wait_until(lambda: os.path.exists(self.path("done")))
+        text = wait_until(lambda: re.search(
+            r"(?s).*\n30000\n", self.read(full + "/log"))).group()
+        lines = text.splitlines()
+        told = [line for line in lines if "could not write" in line]
+        self.assertEqual(len(told), 1)
+        self.assertRegex(told[0], r"daemonize: could not write %s/log for "
+                         r"[\d.]+ s: No space left on device" % full)
+        self.assert_numbered([line for line in lines if line not in told],
+                             30000)
+        self.assertNotIn("done", self.read(full + "/log"))
+        self.stop()
+        self.hup_on_a_full_disk(full)
+        with open(full + "/filler", "w") as file, \
+                contextlib.suppress(OSError):
+            file.write("x" * 300000)
+        self.supervise("-r", "-o", full + "/log", "-H", command=(
+            "sh", "-c", "seq 100000; exec sleep 1000"))
+        self.stop()
+
+    def hup_on_a_full_disk(self, full):
+        """logrotate's repair: no line is torn between two files."""
+        os.remove(full + "/log")
+        os.remove(self.path("w.0"))
+        supervisor = self.supervise("-r", "-o", full + "/log", "-H", command=(
+            "sh", "-c", "echo $$ >>w.0; seq 1000000 | head -c 600000; "
+            "exec sleep 1000"))
+        self.await_run(0, 1)
+        wait_until(lambda: not os.statvfs(full).f_bavail)
+        shutil.move(full + "/log", self.path("old"))
+        os.kill(supervisor, signal.SIGHUP)
+        wait_until(lambda: os.path.exists(full + "/log") and
+                   not os.statvfs(full).f_bavail)
+        self.stop()
+        old, new = self.read("old"), self.read(full + "/log")
+        self.assertTrue(old.endswith("\n"), old[-30:])
+        self.assert_numbered(
+            [line for line in (old + new).splitlines() if " " not in line]
+            [:old.count("\n") + 100], old.count("\n") + 100)
+
+    def test_a_log_that_cannot_be_rotated_goes_on(self):
+        os.makedirs(self.path("log.1/in the way"))
+        self.cli("-f", "-o", "log", "--log-size", "100", "--log-keep", "1",
+                 "--", "seq", "200")
+        lines = self.read("log").splitlines()
+        told = [line for line in lines if " " in line]
+        self.assertIn(len(told), range(1, 9))   # not again at each line
+        self.assertRegex(told[0], "cannot rotate .*/log: .*; it goes on as "
+                         "it is")
+        self.assert_numbered([line for line in lines if line not in told],
+                             200)
+
+    def test_a_log_that_cannot_be_reopened_goes_on(self):
+        os.mkdir(self.path("sub"))
+        supervisor = self.supervise("-r", "-o", "sub/log", "-H", command=(
+            "sh", "-c", "echo $$ >>w.0; while :; do echo x; sleep 0.01; "
+            "done"))
+        self.await_run(0, 1)
+        os.rename(self.path("sub"), self.path("moved"))
+        os.kill(supervisor, signal.SIGHUP)
+        self.await_log("daemonize: cannot reopen .*/sub/log: No such file or "
+                       "directory; it goes on as it is\nx\n", "moved/log")
+        os.rename(self.path("moved"), self.path("sub"))
+        os.rename(self.path("sub/log"), self.path("sub/old"))
+        os.kill(supervisor, signal.SIGHUP)
+        self.await_log("x\n", "sub/log")
+        self.stop()
+
+    def test_devices_are_not_rotated(self):
+        with open(os.devnull) as null:
+            self.assertEqual(self.cli(
+                "-f", "-o", os.devnull, "-e", os.devnull, "--log-size", "10",
+                "--", "seq", "1000"), (0, "", ""))
+            self.assertTrue(os.path.samestat(os.stat(os.devnull),
+                                             os.fstat(null.fileno())))
+
+    def test_a_killed_supervisor_breaks_the_pipe(self):
+        supervisor = self.supervise("-r", "-o", "log", "-H", command=(
+            "sh", "-c", "while echo x; do sleep 0.01; done"))
+        self.await_log("x")
+        os.kill(supervisor, signal.SIGKILL)
+        self.assert_nothing_left()
+
+
+class SyslogTest(SupervisedTestCase):
+
+    def setUp(self):
+        super().setUp()
+        # sun_path has room for 107 bytes
+        self.address = os.path.join(self.dir, "dev-log")
+        self.write("logged.py", IDLE + (
+            "import daemonize, sys\n"
+            "daemonize._SYSLOG = %r\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n" % self.address))
+
+    def logged(self, *args):
+        return self.call([sys.executable, "logged.py", *args])
+
+    def syslogd(self):
+        server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(server.close)
+        with contextlib.suppress(FileNotFoundError):
+            os.remove(self.address)
+        server.bind(self.address)
+        os.chmod(self.address, 0o777)
+        server.settimeout(30)
+        return server
+
+    def test_streams_go_to_syslog(self):
+        server = self.syslogd()
+        self.assertEqual(self.logged("-f", "-S", "--", "sh", "-c",
+                                     "echo $$; exec >&2; echo oops; echo; "
+                                     "printf half"), (0, "", ""))
+        pid = int(re.match(rb"<30>[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d "
+                           rb"sh\[(\d+)\]: \1\Z", server.recv(9999)).group(1))
+        for text in (b"oops", b"", b"half"):
+            self.assertRegex(server.recv(9999), rb"\A<27>.{15} sh\[%d\]: %s"
+                             rb"\Z" % (pid, text))
+        self.assertRegex(server.recv(9999), rb"\A<27>.{15} sh\[\d+\]: \d.* "
+                         rb"daemonize: worker 0 .* exited with status 0\Z")
+
+    def test_the_tag_and_a_stream_that_is_named(self):
+        server = self.syslogd()
+        self.logged("-f", "-S", "-T", "tag", "-o", "log", "--", "sh", "-c",
+                    "echo out; echo err >&2; exec sh -c 'echo x%9000s >&2'")
+        self.assertEqual(self.read("log"), "out\n")
+        self.assertRegex(server.recv(9999), rb"tag\[\d+\]: err\Z")
+
+    def test_it_waits_for_a_syslogd_and_never_for_long(self):
+        """One that is not there, does not read, and is started anew."""
+        self.assertEqual(self.logged("-p", self.p, "-r", "-S", "--", "sh",
+                                     "-c", "seq 2000; exec sleep 1000"),
+                         (0, "", ""))
+        server = self.syslogd()
+        received = [server.recv(9999)]
+        server.close()
+        server = self.syslogd()
+        while not received[-1].endswith(b": 2000"):
+            received.append(server.recv(9999))
+        numbers = [int(line.rpartition(b" ")[2]) for line in received
+                   if b"daemonize" not in line]
+        told = [line for line in received if b"daemonize" in line]
+        for line in told:
+            self.assertIn(b"could not write to syslog for ", line)
+        # The closed one may have taken some with it
+        self.assertEqual(numbers, sorted(set(numbers)))
+        self.assertEqual(numbers[-1], 2000)
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    def test_no_syslogd_stops_nothing(self):
+        self.assertEqual(self.logged("-p", self.p, "-w", "2", "-S", "--",
+                                     "sh", "-c", self.STAY + "; seq 99999"),
+                         (0, "", ""))
+        os.kill(self.await_run(0, 1), signal.SIGKILL)
+        self.await_run(0, 2)
+        self.stop()
+
+
+class SuperviseTest(SupervisedTestCase):
+    """supervise(), fork_processes(), task_id(), and Daemon with workers."""
+
+    PRELUDE = (
+        "import atexit, daemonize, os, signal, sys, time\n"
+        "from daemonize import (Daemon, DaemonizeError, daemonize as detach,\n"
+        "    fork_processes, supervise, task_id)\n"
+        "def born():\n"
+        "    with open('w.%d' % task_id(), 'a') as file:\n"
+        "        file.write('%d\\n' % os.getpid())\n")
+
+    def program(self, text, *args):
+        return self.python(self.PRELUDE + text, *args)
+
+    def test_a_function_is_run_and_run_again(self):
+        status, out, err = self.program(
+            "def work():\n"
+            "    born()\n"
+            "    runs = len(open('w.0').readlines())\n"
+            "    if runs == 1: raise ValueError('first')\n"
+            "    if runs == 2: sys.exit('second')\n"
+            "    if runs == 3: os.kill(os.getpid(), 9)\n"
+            "    if runs == 4: sys.exit(256 + 3)\n"
+            "    print('fifth', task_id(), os.environ['DAEMONIZE_WORKER'])\n"
+            "supervise(work, respawn_delay=0)\n"
+            "print('over', task_id())\n")
+        self.assertEqual((status, out), (0, "fifth 0 0\nover None\n"))
+        self.assertRegex(err, (
+            r"(?s)\ATraceback .*in work\n.*ValueError: first\n"
+            r"[^\n]*exited with status 1; restart 1 in 0 s\nsecond\n[^\n]*"
+            r"status 1; restart 2 in 0 s\n[^\n]*SIGKILL; restart 3 in 0 s\n"
+            r"[^\n]*exited with status 3; restart 4 in 0 s\n"
+            r"[^\n]*exited with status 0\n\Z"))
+
+    def test_it_raises_when_it_gives_up(self):
+        status, out, _ = self.program(
+            "try:\n"
+            "    supervise(lambda: sys.exit(4 * task_id()), workers=2,\n"
+            "              respawn_max=1)\n"
+            "except DaemonizeError as error:\n"
+            "    print(error, error.exit_status)\n")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"\Aworker 1 \(pid \d+\) exited with status 4; "
+                         r"given up after 1 restarts 4\n\Z")
+
+    def test_a_worker_killed_by_hand_comes_back(self):
+        """SystemExit(143): finally and the worker's own atexit run."""
+        supervisor = self.detached(
+            "def work():\n"
+            "    atexit.register(lambda: print('its atexit', flush=True))\n"
+            "    try:\n"
+            "        born()\n"
+            "        idle()\n"
+            "    finally: print('finally', flush=True)\n"
+            "atexit.register(lambda: print('our atexit', flush=True))\n"
+            "supervise(work, workers=2)\n"
+            "print('over')\n", 2)
+        os.kill(self.await_run(0, 1), signal.SIGTERM)
+        self.await_run(0, 2)
+        self.await_log(r"finally\nits atexit\n[^\n]*worker 0 .*exited with "
+                       "status 143; restart 1 in 0 s")
+        self.assertEqual(len(self.workers()), 2)
+        self.assertTrue(is_alive(supervisor))
+        self.stop()
+        log = self.read("log")
+        self.assertEqual(log.count("finally\n"), 3, log)
+        self.assertEqual(log.count("its atexit\n"), 3, log)
+        self.assertTrue(log.endswith("over\nour atexit\n"), log)
+        self.assertEqual(log.count("our atexit"), 1)
+
+    def detached(self, text, number=1, *, options=""):
+        status, out, err = self.program(
+            "detach('p', stdout='log', chdir=None%s)\n" % options + text)
+        self.assertEqual((status, out, err), (0, "", ""))
+        for worker in range(number):
+            self.await_run(worker, 1)
+        return self.pid()
+
+    def test_a_worker_killed_while_its_threads_run_comes_back(self):
+        self.detached(
+            "import threading\n"
+            "def thread():\n"
+            "    born()\n"
+            "    time.sleep(1000)\n"
+            "def work(): threading.Thread(target=thread).start()\n"
+            "supervise(work)\n")
+        os.kill(self.await_run(0, 1), signal.SIGTERM)
+        self.await_run(0, 2)
+        self.await_log("exited with status 143; restart 1 in 0 s")
+        self.stop()
+
+    def test_other_signals_do_not_end_a_supervisor_in_python(self):
+        self.detached(
+            "def own(*args): open('own', 'w').close()\n"
+            "signal.signal(signal.SIGPROF, own)\n"
+            "def work():\n"
+            "    def note(number, frame): open('alarm', 'w').close()\n"
+            "    signal.signal(signal.SIGALRM, note)\n"
+            "    born()\n"
+            "    idle()\n"
+            "supervise(work)\n")
+        self.ok("-p", self.p, "-s", "ALRM")
+        wait_until(lambda: os.path.exists(self.path("alarm")))
+        self.ok("-p", self.p, "-s", "PROF")
+        wait_until(lambda: os.path.exists(self.path("own")))
+        self.assertEqual(len(self.workers()), 1)
+        self.stop()
+
+    def test_nothing_of_the_supervisor_is_the_workers(self):
+        self.detached(
+            "import json\n"
+            "def reload(*args): pass\n"
+            "signal.signal(signal.SIGHUP, reload)\n"
+            "before = signal.getsignal(signal.SIGCHLD)\n"
+            "def work():\n"
+            "    fds = {}\n"
+            "    for fd in os.listdir('/proc/self/fd'):\n"
+            "        try: fds[fd] = os.readlink('/proc/self/fd/' + fd)\n"
+            "        except OSError: pass\n"
+            "    state = dict(fds=fds, hup=signal.getsignal(signal.SIGHUP) is "
+            "reload, chld=signal.getsignal(signal.SIGCHLD) == before,\n"
+            "        usr1=signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL,"
+            " mask=len(signal.pthread_sigmask(signal.SIG_BLOCK, ())),\n"
+            "        wakeup=signal.set_wakeup_fd(-1), status=daemonize.status"
+            "('p'), group=os.getpgrp() == os.getpid())\n"
+            "    try: supervise(work)\n"
+            "    except DaemonizeError as error: state['nested'] = "
+            "str(error)\n"
+            "    name = 'state%d' % task_id()\n"
+            "    with open(name + '.new', 'w') as file: json.dump(state, "
+            "file)\n"
+            "    os.rename(name + '.new', name)\n"
+            "    born()\n"
+            "    idle()\n"
+            "supervise(work, workers=2, log_size='1M', retry='TERM/20')\n", 2)
+        for number in range(2):
+            state = self.report("state%d" % number)
+            fds = sorted((int(fd), name) for fd, name in
+                         state.pop("fds").items() if "/proc/" not in name)
+            self.assertEqual([fd for fd, name in fds], [0, 1, 2, 240])
+            self.assertEqual(fds[1][1][:5], "pipe:")
+            self.assertEqual(fds[3][1], self.p)
+            self.assertEqual(state, dict(
+                hup=True, chld=True, usr1=True, mask=0, wakeup=-1,
+                status=self.pid(), group=True, nested=(
+                    "this is worker %d itself: it cannot supervise"
+                    % number)))
+        # Its call of status() has not cost the worker its lock
+        self.assertEqual(len(self.workers()), 2)
+        self.stop()
+
+    def test_the_programs_own_children_are_left_to_it(self):
+        status, out, _ = self.program(
+            "import subprocess\n"
+            "child = subprocess.Popen(['sh', '-c', 'exit 5'])\n"
+            "def work():\n"
+            "    time.sleep(0.2)\n"
+            "supervise(work)\n"
+            "print(child.wait(), signal.getsignal(signal.SIGTERM) == "
+            "signal.SIG_DFL, signal.set_wakeup_fd(-1))\n")
+        self.assertEqual((status, out), (0, "5 True -1\n"))
+
+    def test_the_supervisor_killed_leaves_workers_that_are_found(self):
+        os.kill(self.detached("def work():\n    born()\n    idle()\n"
+                              "supervise(work, workers=2)\n", 2),
+                signal.SIGKILL)
+        wait_until(lambda: len(self.workers()) == 2)
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    def test_it_refuses_the_wrong_place_and_wrong_arguments(self):
+        status, out, err = self.program(
+            "import asyncio, threading\n"
+            "def attempt(**options):\n"
+            "    try: supervise(print, **options)\n"
+            "    except (DaemonizeError, ValueError, TypeError) as error: "
+            "print(type(error).__name__, error)\n"
+            "thread = threading.Thread(target=attempt)\n"
+            "thread.start(); thread.join()\n"
+            "async def loop(): attempt()\n"
+            "asyncio.run(loop())\n"
+            "attempt(workers=0)\n"
+            "attempt(workers=2.7)\n"
+            "attempt(respawn=None)\n"
+            "attempt(respawn='never')\n"
+            "attempt(log_size=5)\n"
+            "attempt(user='nosuchuser')\n")
+        self.assertEqual((status, err), (0, ""))
+        self.assertEqual(out.splitlines(), [
+            "DaemonizeError only the main thread can set signal handlers, as "
+            "supervise() and daemonize(foreground=True) do",
+            "DaemonizeError daemonize() and supervise() must come before the "
+            "event loop: neither loop nor threads survive a fork",
+            "ValueError bad number: 0", "ValueError bad number: 2.7",
+            "ValueError respawn is \"on-failure\" or \"always\"",
+            "ValueError bad respawn: 'never'",
+            "DaemonizeError a log that is to be rotated or reopened must be "
+            "a file: name stdout or stderr",
+            "DaemonizeError unknown user: nosuchuser"])
+
+    def test_a_worker_that_changes_its_user(self):
+        if not ROOT:
+            self.skipTest("only root can change users")
+        status, out, err = self.program(
+            "supervise(lambda: print(os.getuid(), os.environ['USER'], "
+            "flush=True), user='nobody')\n"
+            "print(os.getuid())\n")
+        self.assertEqual((status, out), (0, "%d nobody\n0\n" % pwd.getpwnam(
+            "nobody").pw_uid))
+
+    def test_fork_processes_keeps_tornados_contract(self):
+        status, out, err = self.program(
+            "assert task_id() is None\n"
+            "number = fork_processes(3)\n"
+            "assert number == task_id()\n"
+            "born()\n"
+            "runs = len(open('w.%d' % number).readlines())\n"
+            "if number == 1 and runs < 4: os.kill(os.getpid(), 9)\n"
+            "if number == 2 and runs < 3: sys.exit(1)\n"
+            "print('worker', number, runs)\n")
+        self.assertEqual(status, 0)
+        self.assertEqual(sorted(out.splitlines()), [
+            "worker 0 1", "worker 1 4", "worker 2 3"])
+        self.assertRegex(err, r"SIGKILL; restart \d in 0 s")
+        status, out, err = self.program(
+            "os.cpu_count = lambda: 2\n"
+            "print(fork_processes([None, 0, -1][int(sys.argv[1])]), "
+            "flush=True)\n", "2")
+        self.assertEqual(sorted(out.split()), ["0", "1"])
+
+    def test_fork_processes_gives_up_and_leaves_no_siblings(self):
+        status, out, err = self.program(
+            "try:\n"
+            "    if fork_processes(3, max_restarts=4): idle()\n"
+            "    sys.exit(2)\n"
+            "except RuntimeError as error: print(error)\n")
+        self.assertEqual(status, 0)
+        self.assertRegex(out, r"\AToo many child restarts, giving up: worker "
+                         r"0 \(pid \d+\) exited with status 2; given up "
+                         r"after 4 restarts\n\Z")
+        self.assert_nothing_left()
+        began = len(err.splitlines())
+        self.assertEqual(began, 5 + 2, err)
+
+    def test_a_term_ends_the_children_of_fork_processes(self):
+        for detach in ("", "detach('p', chdir=None)\n"):
+            self.write("program.py", IDLE + self.PRELUDE + detach +
+                       "fork_processes(2)\nborn()\nidle()\n")
+            process = self.popen([sys.executable, "program.py"])
+            for number in range(2):
+                self.await_run(number, 1)
+            if detach:
+                self.assertEqual(len(self.workers()), 2)
+                self.stop()
+            else:
+                process.terminate()
+            self.assertEqual(process.wait(), 0)
+            self.assert_nothing_left()
+            os.remove(self.path("w.0"))
+            os.remove(self.path("w.1"))
+
+    DAEMON = ("class App(Daemon):\n"
+              "    def run(self):\n"
+              "        born()\n"
+              "        if os.path.exists('broken'): 1 / 0\n"
+              "        idle()\n"
+              "sys.exit(App('p', stdout='log', chdir=None, wait=0.5, %s)"
+              ".main())\n")
+
+    def test_the_recipe_with_workers(self):
+        for options in ("workers=2", "respawn='on-failure', workers=2, "
+                        "log_size='1M', retry='TERM/9'"):
+            self.assertEqual(self.program(self.DAEMON % options, "start"),
+                             (0, "", ""))
+            self.assertEqual(len(self.workers()), 2)
+            os.kill(self.await_run(1, 1), signal.SIGKILL)
+            self.await_run(1, 2)
+            status, out, err = self.program(self.DAEMON % options, "status")
+            self.assertEqual((status, out), (0, "%d\n" % self.pid()))
+            if "TERM" in options:
+                os.kill(self.pid(), signal.SIGKILL)
+            self.assertEqual(self.program(self.DAEMON % options, "stop"),
+                             (0, "", ""))
+            self.assert_nothing_left()
+            for name in ("w.0", "w.1"):
+                os.remove(self.path(name))
+
+    def test_a_start_of_the_recipe_that_fails(self):
+        self.write("broken", "")
+        for options in ("workers=2", "respawn='always'"):
+            status, out, err = self.program(self.DAEMON % options, "start")
+            self.assertEqual((status, out), (125, ""))
+            self.assertRegex(err, r"(?s)\Adaemonize: the daemon exited with "
+                             r"status 1 after .*ZeroDivisionError")
+            self.assert_nothing_left()
+            self.assertFalse(os.path.exists(self.p))
+
+    def test_the_recipe_restarts_nothing_for_the_log_alone(self):
+        self.assertEqual(self.program(self.DAEMON % "log_reopen=True",
+                                      "start"), (0, "", ""))
+        pid = self.await_run(0, 1)
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: not os.path.exists(self.p))
+        self.assertEqual(self.pids_of(0), [pid])
+        self.assert_nothing_left()
+
+
 # ---- The source and the README -------------------------------------------
 
 class SourceTest(DaemonTestCase):
@@ -2582,7 +4070,8 @@ class Bench:
     def main(self):
         try:
             for part in (self.launchers, self.library, self.descriptors,
-                         self.stop, self.starters):
+                         self.stop, self.starters, self.restarts,
+                         self.memory, self.idle, self.logs):
                 part()
         finally:
             os.chdir("/")
@@ -2709,6 +4198,159 @@ print(sorted(times)[10] * 1000)
         out = subprocess.run([sys.executable, "-c", self.STOP], env=self.env,
                              stdout=subprocess.PIPE)
         self.row("stop()", float(out.stdout))
+
+    BARE = ("import os, sys\n"
+            "while True:\n"
+            "    pid = os.fork()\n"
+            "    if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])\n"
+            "    os.waitpid(pid, 0)\n")
+
+    def supervisors(self, command):
+        """{name: its command line in the foreground}, of what is there."""
+        ours = [sys.executable, "daemonize.py", "-f", "-r"]
+        line = " ".join(command)
+        for name in ("runsv", "s6-supervise"):
+            os.makedirs(name, exist_ok=True)
+            with open(name + "/run", "w") as file:
+                file.write("#!/bin/sh\ncd %s\nexec %s\n" % (self.dir, line))
+            os.chmod(name + "/run", 0o755)
+        with open("supervisord.conf", "w") as file:
+            file.write("[supervisord]\nnodaemon=true\nlogfile=/dev/null\n"
+                       "logfile_maxbytes=0\npidfile=%s/supervisord.pid\n"
+                       "[program:w]\ncommand=%s\nautorestart=true\n"
+                       "startsecs=0\n" % (self.dir, line))
+        found = {
+            "bare loop: fork, exec, waitpid": [
+                sys.executable, "-c", self.BARE, *command],
+            "daemonize.py --respawn": [*ours, "--", *command],
+            "daemonize.py --respawn --log-size": [
+                *ours, "-o", "log", "--log-size", "1M", "--", *command],
+            "runsv": ["runsv", "runsv"],
+            "s6-supervise": ["s6-supervise", "s6-supervise"],
+            "supervisord": ["supervisord", "-c", "supervisord.conf"],
+            "supervise-daemon": [
+                "supervise-daemon", "bench", "--start", "--respawn-delay",
+                "0", "--respawn-max", "0", "--pidfile",
+                self.dir + "/sd.pid", command[0], "--", *command[1:]],
+            "libslack daemon": ["daemon", "-f", "-r", "--", *command]}
+        return {name: line for name, line in found.items()
+                if shutil.which(line[0])}
+
+    def begin(self, command):
+        return subprocess.Popen(command, stdin=self.null, stdout=self.null,
+                                stderr=self.null, env=dict(
+                                    self.env, RC_SVCNAME="bench",
+                                    **{MARK: self.dir}))
+
+    def end(self, process):
+        """All of them, and what they have left."""
+        process.terminate()
+        while marked(self.dir) or process.poll() is None:
+            for pid in marked(self.dir):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            process.poll()
+            time.sleep(0.01)
+
+    def restarts(self):
+        print("a worker's death to the next one's first line:")
+        os.mkfifo("fifo")
+        fifo = open("fifo", "r+b", 0)       # has a writer always: us
+        with open("worker.sh", "w") as file:
+            file.write("echo $$ >%s/fifo\nexec sleep 1000\n" % self.dir)
+        base = None
+        for name, command in self.supervisors(
+                ["sh", self.dir + "/worker.sh"]).items():
+            process = self.begin(command)
+            times = []
+            while len(times) < 101 and sum(times) < 3:
+                if not select.select([fifo], [], [], 20)[0]:
+                    break
+                pid = int(fifo.read(99))
+                if times:
+                    times[-1] = time.perf_counter() - times[-1]
+                time.sleep(0.01)
+                times.append(time.perf_counter())
+                os.kill(pid, signal.SIGKILL)
+            self.end(process)
+            if len(times) < 3:
+                print("  %-42s did not restart it" % name)
+                continue
+            while select.select([fifo], [], [], 0)[0]:
+                fifo.read(99)
+            value = median(times[:-1]) * 1000
+            self.row(name, value, base)
+            base = base or value
+        fifo.close()
+
+    def pss(self, pid):
+        with open("/proc/%d/smaps_rollup" % pid) as file:
+            return int(re.search(r"\nPss:\s+(\d+)", file.read()).group(1))
+
+    def watched(self, command, workers):
+        """Begins it; the Popen, when so many workers run."""
+        process = self.begin(command)
+        wait_until(lambda: sum(b"sleep" in DaemonTestCase.command_of(None, pid)
+                               [:6] for pid in marked(self.dir)) >= workers)
+        time.sleep(0.5)
+        return process
+
+    def memory(self):
+        print("memory of the supervisor (PSS):")
+        process = subprocess.Popen([
+            sys.executable, "-c", "import signal; signal.pause()"])
+        time.sleep(0.5)
+        base = self.pss(process.pid)
+        process.kill()
+        process.wait()
+        self.row("bare interpreter that waits for a signal", base, unit="kB")
+        commands = self.supervisors(["sleep", "1000"])
+        commands.pop("supervise-daemon", None)      # is not our child
+        commands["daemonize.py --workers 50"] = [
+            sys.executable, "daemonize.py", "-f", "-w", "50", "sleep", "1000"]
+        for name, command in commands.items():
+            process = self.watched(command, 50 if "50" in name else 1)
+            self.row(name, self.pss(process.pid), base, "kB")
+            self.end(process)
+
+    def idle(self):
+        print("one idle second, with 20 workers:")
+        process = self.watched([sys.executable, "daemonize.py", "-f", "-w",
+                                "20", "sleep", "1000"], 20)
+        before = SupervisorTest.switches(None, process.pid)
+        time.sleep(1)
+        self.row("context switches", SupervisorTest.switches(
+            None, process.pid) - before, unit="")
+        if self.run("timeout", "1", "strace", "-f", "-o", "calls", "-p",
+                    str(process.pid)) == 124:
+            with open("calls") as file:     # one is cut off at each end
+                self.row("system calls", len(file.readlines()) - 1, unit="")
+        self.end(process)
+
+    def logs(self):
+        """Lines of 50 bytes, 250 MB of them, as fast as they go."""
+        print("writing a log of 250 MB:")
+        line = "yes %s | head -c 250000000" % ("x" * 49)
+        ours = "%s daemonize.py -f -o out/log -e out/log %%s -- sh -c '%s'" % (
+            sys.executable, line)
+        times = {}
+        rows = {"cat >>": line + " | cat >>out/log",
+                "--log-reopen": ours % "-H",
+                "--log-size 100M": ours % "--log-size 100M",
+                "svlogd": line + " | svlogd out",
+                "multilog": line + " | multilog s16777215 out"}
+        for turn in range(5):
+            for name, command in rows.items():
+                if name in ("svlogd", "multilog") and (
+                        turn or not shutil.which(name)):
+                    continue
+                os.mkdir("out")
+                times.setdefault(name, []).append(clock(
+                    lambda: self.run("sh", "-c", command), 1))
+                shutil.rmtree("out")
+        base = median(times["cat >>"])
+        for name, values in times.items():
+            self.row(name, median(values), base)
 
     def starters(self, count=200):
         print("%d at once, on one pidfile:" % count)
