@@ -1080,10 +1080,9 @@ def _check_command(name: str, directory: str = "") -> None:
         f"{name} (PATH is {path})"), 127)
 
 
-def _execute(command: list[str], candidates: list[str] | None = None
-             ) -> NoReturn:
+def _execute(command: list[str]) -> NoReturn:
     """exec, as execvp(3) does it; raises DaemonizeError."""
-    for candidate in candidates or _candidates(command[0]):
+    for candidate in _candidates(command[0]):
         try:
             try:
                 os.execv(candidate, command)
@@ -1823,10 +1822,10 @@ class _Supervisor:
                 return True
         except DaemonizeError as error:
             what = f"cannot start worker {worker.number}: {error}"
-            if self.report.closed:
+            if worker.backoff.restarts:
                 self.plan(worker, what, 0, error.exit_status)
             else:
-                self.fail(error)        # the first start
+                self.fail(error)
             return False
         finally:
             _close(*{*ends})
@@ -3053,9 +3052,11 @@ def _execute_bytecode(argv: list[str]) -> None:
         os.write(fd, code)
         os.execv(sys.executable, [
             sys.executable, "-S", *["-E"] * sys.flags.ignore_environment,
-            "-c", "import sys; sys.path.remove(''); import marshal, os; "  # no
-            f"code = os.pread({fd}, {len(code)}, 0); os.close({fd}); "  # cwd
-            "exec(marshal.loads(code))", *argv])
+            # The name for ps(1); and nothing is imported from where we stand
+            "-c", f"{os.path.basename(__file__)!r}; import sys; "
+            "sys.path = [path for path in sys.path if path]; "
+            f"import marshal, os; code = os.pread({fd}, {len(code)}, 0); "
+            f"os.close({fd}); exec(marshal.loads(code))", *argv])
     except (AttributeError, OSError):
         pass                    # it runs as it is, and is larger
 

@@ -2771,10 +2771,15 @@ class SupervisorTest(SupervisedTestCase):
         before = self.switches(supervisor)
         self.call(["sleep", "0.5"])
         self.assertEqual(self.switches(supervisor), before)
-        traced = self.call(["timeout", "1", "strace", "-f", "-o", "calls",
-                            "-p", str(supervisor)])
-        if traced[0] != 124:
-            self.skipTest("strace may not look: " + traced[2])
+        strace = self.popen(["strace", "-f", "-o", "calls", "-p",
+                             str(supervisor)])
+        wait_until(lambda: strace.poll() is not None or re.search(
+            r"TracerPid:\s*[1-9]", self.read("/proc/%d/status" % supervisor)))
+        if strace.poll() is not None:
+            self.skipTest("strace may not look: " + strace.stderr.read())
+        self.call(["sleep", "1"])
+        strace.terminate()
+        strace.wait()
         self.assertRegex(self.read("calls"), r"\A\d+ +(restart_syscall|poll)"
                          r"\([^\n]*<detached \.\.\.>\n\Z")
         self.stop()
@@ -2783,6 +2788,23 @@ class SupervisorTest(SupervisedTestCase):
         with open("/proc/%d/status" % pid) as file:
             return sum(map(int, re.findall(r"ctxt_switches:\s*(\d+)",
                                            file.read())))
+
+    def test_nothing_is_imported_from_where_the_user_stands(self):
+        for name in ("os", "sys", "marshal", "getopt", "json", "pwd", "time",
+                     "socket", "_signal", "select", "struct", "stat"):
+            self.write(name + ".py", "open('evil', 'w')\n")
+        self.env["PYTHONPATH"] = ""
+        for safe in ("", "1"):
+            status, out, err = self.cli("-f", "-r", "--", "echo", "ran",
+                                        env=dict(self.env,
+                                                 PYTHONSAFEPATH=safe))
+            self.assertEqual((status, out), (0, "ran\n"), err)
+            self.assertFalse(os.path.exists(self.path("evil")))
+
+    def test_its_name_is_there_for_ps(self):
+        pid = self.supervise("-r")
+        self.assertIn(b"daemonize.py", self.command_of(pid))
+        self.stop()
 
     def test_a_second_start_refuses(self):
         supervisor = self.supervise("-r")
@@ -2946,7 +2968,8 @@ class SupervisorSignalsTest(SupervisedTestCase):
             "plain = daemonize._reset_signals\n"
             "def slow(for_command):\n"
             "    if for_command and not os.path.exists('w.0'):\n"
-            "        open('w.0', 'w').write('%%d\\n' %% os.getpid())\n"
+            "        with open('w.0', 'w') as file:\n"
+            "            file.write('%%d\\n' %% os.getpid())\n"
             "        signal.sigwait([signal.SIGUSR1])\n"
             "    plain(for_command)\n"
             "daemonize._reset_signals = slow\n"
@@ -3084,7 +3107,8 @@ class KilledSupervisorTest(SupervisedTestCase):
                 "def slow(self, byte):\n"
                 "    if byte and %r: plain(self, byte)\n"
                 "    if byte:\n"
-                "        open('w.0', 'w').write('%%d\\n' %% os.getpid())\n"
+                "        with open('w.0', 'w') as file:\n"
+                "            file.write('%%d\\n' %% os.getpid())\n"
                 "        signal.sigwait([signal.SIGUSR1])\n"
                 "    plain(self, byte)\n"
                 "daemonize._PidFile.hold = slow\n"
