@@ -1752,14 +1752,14 @@ class _Supervisor:
                                    or not self.policy.is_proxy):
             self.logs.say(what)         # as PID 1 the status says it all
 
-    def plan(self, worker: _Worker, what: str, ran: float, status: int
+    def plan(self, worker: _Worker, what: str, ran: float, exit_status: int
              ) -> None:
         """After a failure: when to start it again, or the end of all."""
         pause = worker.backoff.after(ran)
         count = worker.backoff.restarts
         if pause is None:
             self.gave_up = f"{what}; given up after {count - 1} restarts"
-            self.exit_status = status or DaemonizeError.exit_status
+            self.exit_status = exit_status or DaemonizeError.exit_status
             self.logs.say(self.gave_up)
             self.stop()
         else:
@@ -2522,8 +2522,8 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
     try:
         for step in (begin, threading._shutdown,  # type: ignore[attr-defined]
                      atexit._run_exitfuncs, _flush):
-            status = _status_of(step)
-            exit_status = exit_status or status
+            ended = _status_of(step)
+            exit_status = exit_status or ended
     finally:
         os._exit(exit_status or _SELF.killed)
 
@@ -2557,12 +2557,8 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
 
 
 def supervise(target: Callable[[], object], *, workers: int = 1,
-              respawn: str = "on-failure", respawn_delay: float = 60,
-              respawn_max: int | None = None, respawn_period: float = 10,
-              retry: str | float = _RETRY, user: User = None,
-              group: User = None, log_reopen: bool = False,
-              log_size: int | str | None = None, log_keep: int = 5,
-              syslog: bool = False, syslog_tag: str | None = None) -> None:
+              respawn: str = "on-failure", user: User = None,
+              group: User = None, **options: Any) -> None:
     """Run target() in worker processes, and start them again.
 
     Each worker is a forked child, leader of its own process group; task_id()
@@ -2579,29 +2575,29 @@ def supervise(target: Callable[[], object], *, workers: int = 1,
     workers         how many
     respawn         "on-failure": after a signal or a status other than 0;
                     "always": after 0, too
-    respawn_delay   seconds, at most, between restarts: 0, 0.1, doubling
-    respawn_max     restarts of a worker without a healthy run between them,
-                    after which the next death is the end; None: no limit
-    respawn_period  seconds after which a run counts as healthy
-    retry           how workers are ended, as for stop(); KILL comes last
     user, group     whom the workers become; the supervisor stays who it is
+
+    The options, all of them keywords:
+
+    respawn_delay   seconds, at most, between restarts: 0, 0.1, doubling [60]
+    respawn_max     restarts of a worker without a healthy run between them,
+                    after which the next death is the end [None: no limit]
+    respawn_period  seconds after which a run counts as healthy [10]
+    retry           how workers are ended, as for stop(); KILL comes last
     log_reopen, log_size, log_keep
                     the supervisor writes the logs that daemonize() opened:
-                    reopens them at SIGHUP (which is then not passed on),
-                    rotates them at that size (bytes, or "10M"), keeps so many
+                    reopens them at SIGHUP (which is then not passed on) if
+                    True, rotates them at that size (bytes, or "10M"), and
+                    keeps so many [5]
     syslog, syslog_tag
-                    stdout and stderr, where not named, go to syslog
+                    True: stdout and stderr, where not named, go to syslog
 
     SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are passed on.
     """
     _require_posix()
     if respawn is None:
         raise ValueError("respawn is \"on-failure\" or \"always\"")
-    policy = _Policy(
-        workers=workers, respawn=respawn, respawn_delay=respawn_delay,
-        respawn_max=respawn_max, respawn_period=respawn_period, retry=retry,
-        log_reopen=log_reopen, log_size=log_size, log_keep=log_keep,
-        syslog=syslog, syslog_tag=syslog_tag)
+    policy = _Policy(workers=workers, respawn=respawn, **options)
     identity = (None if user is None and group is None
                 else _Identity(user, group))
     gave_up = _supervise(policy, target, identity)
