@@ -1796,13 +1796,12 @@ class _Supervisor:
 
     def signal(self, number: int) -> None:
         for worker in self.workers:
+            if not worker.pid:
+                continue
             try:
-                if worker.pid:
-                    os.kill(worker.pid, number)
-                if worker.pid and not self.is_wanted:
-                    os.kill(worker.pid, signal.SIGCONT)
-                if worker.pid and number == signal.SIGKILL:
-                    _kill_all(worker.pid)
+                os.kill(worker.pid, number)
+                if not self.is_wanted:
+                    os.kill(worker.pid, signal.SIGCONT)     # if it is stopped
             except PermissionError as error:
                 self.logs.say(f"cannot signal pid {worker.pid}: "
                               f"{error.strerror}")

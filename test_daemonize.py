@@ -2732,6 +2732,13 @@ class SupervisorTest(SupervisedTestCase):
         self.assertEqual(fds, {"0": "/dev/null", "1": self.log,
                                "2": self.log, "240": self.p})
 
+    def test_no_signal_is_ignored_in_a_worker(self):
+        """Not SIGPIPE either, as Python has it."""
+        self.supervise("-r", "-o", "log", command=(
+            "sh", "-c", "grep Sig[BI] /proc/self/status; exec sleep 1000"))
+        self.await_log(r"SigBlk:\s0+\nSigIgn:\s0+\n")
+        self.stop()
+
     def test_sockets_and_watchdogs_are_for_the_worker(self):
         self.write("spy.py", SPY)
         process = self.popen(
@@ -2901,8 +2908,19 @@ class SupervisorSignalsTest(SupervisedTestCase):
             for number in range(2):
                 os.remove(self.path("w.%d" % number))
 
+    def test_a_signal_before_it_sleeps_wakes_the_loop(self):
+        """PyPy may run a handler after its wake-up byte was read."""
+        self.assertEqual(self.python(
+            "import daemonize, signal\n"
+            "supervisor = daemonize._Supervisor(daemonize._Policy(), None,\n"
+            "                                   daemonize._Logs())\n"
+            "supervisor.listen()\n"
+            "supervisor.workers[0].due = None\n"
+            "supervisor.note(signal.SIGHUP, None)\n"
+            "supervisor.await_event()\n", timeout=30), (0, "", ""))
+
     def test_a_stopped_worker_is_ended(self):
-        self.supervise("-r")
+        self.supervise("-r", "--retry", "TERM/60")
         pid = self.await_run(0, 1)
         os.kill(pid, signal.SIGSTOP)
         self.stop("TERM/20")
@@ -2965,14 +2983,14 @@ class SupervisorSignalsTest(SupervisedTestCase):
         """
         process = self.popen([sys.executable, "-c", IDLE + (
             "import daemonize, os, signal, time\n"
-            "plain = daemonize._reset_signals\n"
-            "def slow(for_command):\n"
-            "    if for_command and not os.path.exists('w.0'):\n"
+            "plain = os.setpgid\n"
+            "def slow(pid, group):\n"
+            "    plain(pid, group)\n"
+            "    if pid == 0 and not os.path.exists('w.0'):\n"
             "        with open('w.0', 'w') as file:\n"
             "            file.write('%%d\\n' %% os.getpid())\n"
             "        signal.sigwait([signal.SIGUSR1])\n"
-            "    plain(for_command)\n"
-            "daemonize._reset_signals = slow\n"
+            "os.setpgid = slow\n"
             "daemonize.main(['-f', '-r', '-e', 'log', '--', 'sh', '-c', %r])"
             % self.STAY)])
         first = self.await_run(0, 1)
@@ -3337,6 +3355,7 @@ class LogTest(SupervisedTestCase):
         self.assert_numbered(lines, 500000)
         for name in names:
             self.assertLessEqual(os.path.getsize(self.path(name)), 300 << 10)
+            self.assertTrue(self.read(name).endswith("\n"))
             self.assertEqual(stat.S_IMODE(os.stat(self.path(name)).st_mode)
                              & ~0o640, 0)
 
