@@ -1109,8 +1109,9 @@ def _execute(command: list[str]) -> NoReturn:
 # whole lines only.  What a sink does not take stays in its backlog; until
 # that is gone its pipes are not read, and the writers wait.
 
-_SYSLOG = "/dev/log" if _LINUX else "/var/run/log"
-_LONGEST = 8 << 20              # bytes of a line; a longer one is cut
+_SYSLOG = ("/dev/log", "/var/run/syslog", "/var/run/log")  # macOS, FreeBSD
+_LONGEST_MESSAGE = 8000 if _LINUX else 1900     # bytes, of one datagram
+_LONGEST = 1 << 20              # bytes of a line; a longer one is cut
 _PATIENCE = 1.0                 # seconds between attempts on a full disk
 
 
@@ -1144,7 +1145,8 @@ class _Sink:
             self.put()
         except OSError as error:
             now = time.monotonic()
-            self.due = now + _PATIENCE
+            self.due = now + (0.02 if error.errno == errno.ENOBUFS
+                              else _PATIENCE)   # BSD's word for a slow reader
             self.full = -1
             if isinstance(error, BlockingIOError):
                 self.full = self.fd
@@ -1265,30 +1267,36 @@ class _Syslog(_Sink):
         head = (stamp + time.strftime("%H:%M:%S ", now)).encode() + (
             b"%s[%d]: " % (self.head[1], pid))
         self.backlog += [
-            head + line[at:at + 8000] for line in lines.split(b"\n")[:-1]
-            for at in range(0, len(line) or 1, 8000)]
+            head + line[at:at + _LONGEST_MESSAGE]
+            for line in lines.split(b"\n")[:-1]
+            for at in range(0, len(line) or 1, _LONGEST_MESSAGE)]
         self.flush()
 
     def put(self) -> None:
         while self.backlog:
-            try:
-                if self.socket is None:
-                    self.connect()
-                self.socket.send(self.backlog[0])
-            except BlockingIOError:
-                raise
-            except OSError:     # syslogd was started anew, or is gone
-                self.close()
+            is_new = self.socket is None
+            if is_new:
                 self.connect()
+            try:
                 self.socket.send(self.backlog[0])
-            del self.backlog[0]
+                del self.backlog[0]
+            except OSError as error:
+                if is_new or error.errno in (errno.EAGAIN, errno.ENOBUFS):
+                    raise
+                self.close()            # syslogd may have been started anew
 
     def connect(self) -> None:
         import socket
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.setblocking(False)
-        self.fd = self.socket.fileno()
-        self.socket.connect(_SYSLOG)
+        path = next(filter(os.path.exists, _SYSLOG), _SYSLOG[0])
+        new = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            new.setblocking(False)
+            new.connect(path)
+        except OSError:
+            new.close()
+            raise
+        self.socket = new
+        self.fd = new.fileno()
 
     def close(self) -> None:
         if self.socket is not None:
@@ -1444,10 +1452,6 @@ class _Logs:
 class _Policy:
     """What is wanted of a supervisor: the options of supervise()."""
 
-    NAMES = ("workers", "respawn", "respawn_delay", "respawn_max",
-             "respawn_period", "retry", "log_reopen", "log_size", "log_keep",
-             "syslog", "syslog_tag")
-
     def __init__(self, *, workers: int | str = 1,
                  respawn: str | None = "on-failure",
                  respawn_delay: float | str = 60,
@@ -1472,6 +1476,9 @@ class _Policy:
         self.log_keep = _count(log_keep)
         self.syslog = syslog
         self.syslog_tag = syslog_tag
+
+
+_POLICIES = tuple(_Policy.__init__.__kwdefaults__ or ())
 
 
 def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
@@ -1565,6 +1572,8 @@ class _Supervisor:
         self.identity = identity
         self.start = start
         self.command: list[str] = start.command if start else []
+        self.wait: float = (start.wait if start and not start.foreground
+                            else 0)
         self.body = body
         self.pid = os.getpid()
         # Of sd_listen_fds(3), sd_watchdog_enabled(3): name who is to read
@@ -1585,7 +1594,7 @@ class _Supervisor:
         # While the start is on trial: the first workers' reports, closed by
         # exec, and until when a death is a failure of the start
         self.told, self.report = _pipe()
-        self.trial = 0.0
+        self.trial = _FOREVER
         self.is_settled = False
         self.failure: DaemonizeError | None = None
 
@@ -1612,7 +1621,8 @@ class _Supervisor:
         if any(worker.pid or self.is_wanted and worker.due is not None
                for worker in self.workers):
             return True
-        return self.logs.is_behind(self.is_told_to_stop)
+        return self.logs.is_behind(self.is_told_to_stop or
+                                   self.failure is not None)
 
     def listen(self) -> None:
         """From here on signals are noted, and wake the loop."""
@@ -1622,13 +1632,17 @@ class _Supervisor:
             os.set_blocking(pipe.fileno(), False)
         self.woken = signal.set_wakeup_fd(writer.fileno(),
                                           warn_on_full_buffer=False)
-        ours = {_signal_number(name) for name in (
-            "CHLD", "TERM", "INT", "HUP", "QUIT", "USR1", "USR2", "WINCH")}
-        others = {_signal_number(name) for name in (
-            "KILL", "STOP", "TTIN", "TTOU", "SEGV", "BUS", "FPE", "ILL",
-            "ABRT", "TRAP", "SYS", "PIPE", "XFSZ")}
+        ours = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
+                signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
+                signal.SIGWINCH}
+        others: set[int] = {
+            signal.SIGKILL, signal.SIGSTOP, signal.SIGTTIN, signal.SIGTTOU,
+            signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL,
+            signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS, signal.SIGPIPE,
+            signal.SIGXFSZ}
+        realtime = {number for number in _all_signals() if number > 31}
         if not self.policy.is_proxy:
-            others |= {signal.SIGTSTP, signal.SIGCONT, *range(32, 99)}
+            others |= {signal.SIGTSTP, signal.SIGCONT, *realtime}
         for number in sorted({*_all_signals()} - others):
             handler = signal.getsignal(number)
             # None is C's, and could not be put back; those that the program
@@ -1638,9 +1652,9 @@ class _Supervisor:
                 self.handlers[number] = handler
                 signal.signal(number, self.note)
         self.mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self.handlers)
-        wait = (self.start.wait if self.start and not self.start.foreground
-                else 0)
-        self.trial = time.monotonic() + wait
+        if self.command:        # a real-time signal is for nobody: it waits
+            signal.pthread_sigmask(signal.SIG_SETMASK,
+                                   realtime - {*self.handlers})
 
     def note(self, number: int, frame: object) -> None:
         self.caught.add(number)
@@ -1667,7 +1681,7 @@ class _Supervisor:
             times.append(self.next_step)
         else:
             times += [worker.due for worker in self.workers]
-            if not self.is_settled and self.told.closed:
+            if not self.is_settled:
                 times.append(self.trial)
         return min((due for due in times if due is not None),
                    default=_FOREVER)
@@ -1676,12 +1690,14 @@ class _Supervisor:
 
     def obey(self) -> None:
         caught, self.caught = self.caught, set()
-        orders: dict[int, Callable[[], None]] = {signal.SIGCHLD: self.reap}
-        if not self.policy.is_proxy:
+        if caught:
+            self.reap()         # first: a signal to the dead would be lost
+        orders: dict[int, Callable[[], None]] = {}
+        if not self.policy.is_proxy or not self.workers[0].pid:
             orders[signal.SIGTERM] = orders[signal.SIGINT] = self.heed
         if self.logs.reopens:
             orders[signal.SIGHUP] = self.logs.reopen
-        for number in sorted(caught):
+        for number in sorted(caught - {signal.SIGCHLD}):
             if number in orders:
                 orders[number]()
             else:
@@ -1698,8 +1714,9 @@ class _Supervisor:
         self.is_wanted = False
 
     def fail(self, error: DaemonizeError) -> None:
-        """The start has failed."""
+        """The start has failed: it does not wait for long to say so."""
         self.failure = self.failure or error
+        self.steps[:-1] = [(int(signal.SIGTERM), 1.0)]
         self.stop()
 
     def hear(self) -> None:
@@ -1707,6 +1724,7 @@ class _Supervisor:
         report = self.told.read(1 << 16)
         if not report:
             self.told.close()
+            self.trial = time.monotonic() + self.wait
             return
         try:
             _outcome(report)
@@ -1742,9 +1760,10 @@ class _Supervisor:
         ran = time.monotonic() - worker.began
         if self.policy.is_proxy:
             self.exit_status = _exit_status(wait_status)
-        if wait_status and not self.is_settled and (
-                time.monotonic() < self.trial):
-            self.fail(self.start.death(wait_status, ran))
+        if wait_status and self.wait and not self.is_settled:
+            self.fail(self.start.death(
+                wait_status, ran, "" if self.command and
+                self.policy.workers == 1 else f"worker {worker.number}"))
         if self.is_wanted and not self.policy.is_proxy and (
                 wait_status or self.policy.always):
             self.plan(worker, what, ran, _exit_status(wait_status))
@@ -1781,7 +1800,7 @@ class _Supervisor:
                 if self.caught:
                     return None         # a stop takes effect at once
         self.report.close()
-        if not self.is_settled and self.told.closed and now >= self.trial:
+        if not self.is_settled and now >= self.trial:
             self.is_settled = True
             if self.start:
                 self.start.tell_success()
@@ -2217,8 +2236,8 @@ class _Start:
         return pid > 0 and os.WIFSTOPPED(wait_status)
 
     def epitaph(self, wait_status: int, seconds: float, who: str = "") -> str:
-        name = (who or self.command[0]) if self.command else "the daemon"
-        return f"{name} {_how_ended(wait_status)} after {seconds:.2f} s"
+        who = who or (self.command[0] if self.command else "the daemon")
+        return f"{who} {_how_ended(wait_status)} after {seconds:.2f} s"
 
     def death(self, wait_status: int, seconds: float, who: str = ""
               ) -> DaemonizeError:
@@ -2319,7 +2338,6 @@ class _Self:
         self.log_paths: list[Any] = [None, None]
         self.inherits = True            # of a stderr that is not named
         self.task: int | None = None    # the number of a worker
-        self.killed = 0                 # its exit status, by a SIGTERM
 
     def is_daemon(self) -> bool:
         return self.pid == os.getpid()      # not so in a child it has forked
@@ -2482,8 +2500,7 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
 # ---- supervise() and fork_processes() -----------------------------------
 
 def _exit_in_worker(number: int, frame: object) -> None:
-    _SELF.killed = 128 + number     # a failure: killed by hand, it comes back
-    raise SystemExit(_SELF.killed)
+    raise SystemExit(128 + number)  # a failure: killed by hand, it comes back
 
 
 def _status_of(function: Callable[[], object]) -> int:
@@ -2523,8 +2540,10 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
                      atexit._run_exitfuncs, _flush):
             ended = _status_of(step)
             exit_status = exit_status or ended
+    except SystemExit as error:         # a SIGTERM between two of them
+        exit_status = exit_status or error.code     # type: ignore[assignment]
     finally:
-        os._exit(exit_status or _SELF.killed)
+        os._exit(exit_status)
 
 
 def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
@@ -2750,6 +2769,10 @@ def _stop(path: str, schedule: list[tuple[int, float]],
             try:
                 daemon = _daemon_of(pidfile)
                 trusted = daemon.uid if owner is None else owner
+                if pidfile.workers()[0]:    # a supervisor, which may have the
+                    schedule = [            # same schedule: let it be first
+                        (sig, seconds + (sig != signal.SIGKILL))
+                        for sig, seconds in schedule]
                 schedule = _end([daemon], schedule)
             except NotRunning:
                 if not pidfile.workers()[0]:
@@ -2876,13 +2899,16 @@ class Daemon:
     def _start(self, **more: Any) -> None:
         _require_posix()
         options = {**(self.options or {}), **more}
-        wanted = {name: options.pop(name) for name in _Policy.NAMES
+        wanted = {name: options.pop(name) for name in _POLICIES
                   if name in options}
         policy = None
-        if any(wanted.get(name) for name in (
-                "respawn", "workers", "log_reopen", "log_size", "syslog")):
-            respawn = "on-failure" if wanted.get("workers") else None
+        if any(wanted.get(name) is not None for name in wanted.keys() &
+               {"respawn", "workers", "log_reopen", "log_size", "syslog"}):
+            respawn = "on-failure" if "workers" in wanted else None
             policy = _Policy(**{"respawn": respawn, **wanted})
+        elif wanted.keys() - {"retry", "respawn"}:
+            raise ValueError(f"{', '.join(wanted)}: without respawn, workers "
+                             "or a log to be written")
         start = _Start(self.pidfile, (self.stdin, self.stdout, self.stderr),
                        (), policy, **options)
         try:
@@ -3104,7 +3130,7 @@ class _CommandLine:
                 "log-reopen" in options or "log-size" in options):
             return None
         given = {name: options[name.replace("_", "-")]
-                 for name in _Policy.NAMES
+                 for name in _POLICIES
                  if name.replace("_", "-") in options}
         return _Policy(**{**given, "respawn": respawn,
                           "log_reopen": "log-reopen" in options,

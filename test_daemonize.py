@@ -272,7 +272,7 @@ class DaemonTestCase(unittest.TestCase):
         except OSError:
             return b""
 
-    def hold_lock(self, path, byte=0, write=False, length=1):
+    def hold_lock(self, path, byte=0, write=False, length=1, **options):
         """Another process that locks a byte of the file; its pid."""
         process = self.popen(
             [sys.executable, *FAST, "-c",
@@ -281,7 +281,7 @@ class DaemonTestCase(unittest.TestCase):
              "fcntl.lockf(fd, fcntl.%s, %d, %d)\n"
              "print('locked', flush=True)\n"
              "time.sleep(1000)" % (path, "LOCK_EX" if write else "LOCK_SH",
-                                   length, byte)])
+                                   length, byte)], **options)
         self.assertEqual(process.stdout.readline(), "locked\n")
         return process.pid
 
@@ -2619,9 +2619,9 @@ class SupervisorTest(SupervisedTestCase):
                 *options, "--", "sh", "-c", "[ $DAEMONIZE_WORKER = 2 ] || "
                 "exec sleep 1000; echo oops; kill -SEGV $$")
             self.assertEqual((status, out), (125, ""))
-            self.assertRegex(err, r"\Adaemonize: sh killed by SIGSEGV after "
-                             r"\d\.\d\d s; the last that it wrote to log:\n"
-                             r"    oops\n\Z")
+            self.assertRegex(err, r"\Adaemonize: worker 2 killed by SIGSEGV "
+                             r"after \d\.\d\d s; the last that it wrote to "
+                             r"log:\n    oops\n\Z")
             self.assert_nothing_left()
             self.assertFalse(os.path.exists(self.p))
             os.remove(self.log)
@@ -2881,6 +2881,23 @@ class SupervisorSignalsTest(SupervisedTestCase):
         self.assertEqual(self.got(), ["up"])    # the group got only KILL
         self.await_log(r"\(pid \d+\) killed by SIGKILL\n\Z")
 
+    def test_with_one_schedule_for_both_the_supervisor_is_first(self):
+        self.supervise("-w", "4", "-o", "log", "--retry", "TERM/0.1/KILL/5",
+                       command=("sh", "-c", "trap '' TERM; echo $$ >>w."
+                                "$DAEMONIZE_WORKER; while :; do sleep 0.1; "
+                                "done"))
+        for number in range(4):
+            self.await_run(number, 1)
+        self.stop("TERM/0.1/KILL/5")
+        self.assertEqual(self.read("log").count("killed by SIGKILL"), 4)
+
+    def test_a_start_that_fails_does_not_wait_for_its_other_workers(self):
+        self.assertEqual(self.cli(
+            "-w", "2", "-q", "--wait", "30", "--", "sh", "-c",
+            "[ $DAEMONIZE_WORKER = 1 ] && exit 4; trap '' TERM; while :; do "
+            "sleep 0.1; done", timeout=9)[0], 125)
+        self.assert_nothing_left()
+
     def test_a_worker_may_end_its_children_itself(self):
         self.supervise("-r", command=(*self.recorder(), "ends"))
         wait_until(lambda: self.got() == ["up"])
@@ -3048,6 +3065,12 @@ class KilledSupervisorTest(SupervisedTestCase):
         self.assertEqual([worker["pid"] for worker in found["workers"]],
                          pids)
 
+    def test_its_workers_keep_the_pidfile(self):
+        self.killed()
+        import daemonize
+        self.assertEqual(daemonize._clear(self.p), "")
+        self.assertTrue(os.path.exists(self.p))
+
     def test_stop_ends_its_workers(self):
         pids = self.killed()
         self.assertEqual(
@@ -3144,7 +3167,8 @@ class KilledSupervisorTest(SupervisedTestCase):
     def test_a_strangers_lock_makes_no_worker(self):
         self.write("p", "4711\n")
         for byte, length in ((1, 1), (3, 5), (1, 100)):
-            stranger = self.hold_lock(self.p, byte=byte, length=length)
+            stranger = self.hold_lock(self.p, byte=byte, length=length,
+                                      start_new_session=length > 1)
             self.assertEqual(self.workers(), [])
             self.fails(1, "not running: .* is locked by pid %d.*, which is "
                        "not its daemon" % stranger, "-p", self.p, "--status")
@@ -3426,12 +3450,12 @@ class LogTest(SupervisedTestCase):
         self.assertEqual(lines.pop(), "last")
         self.assertEqual(set("".join(lines)), {"x"})
         self.assertEqual(sum(map(len, lines)), 9 << 20)
-        self.assertEqual(len(lines), 2)
+        self.assertEqual(len(lines), 9)
 
     def test_small_files_do_not_make_it_deaf(self):
-        self.supervise("-w", "3", "-o", "log", "--log-size", "100", command=(
+        self.supervise("-w", "6", "-o", "log", "--log-size", "100", command=(
             "sh", "-c", "echo $$ >>w.$DAEMONIZE_WORKER; exec yes aaaaaaa"))
-        for number in range(3):
+        for number in range(6):
             self.await_run(number, 1)
         self.stop("TERM/9")
 
@@ -3586,7 +3610,7 @@ class SyslogTest(SupervisedTestCase):
         self.address = os.path.join(self.dir, "dev-log")
         self.write("logged.py", IDLE + (
             "import daemonize, sys\n"
-            "daemonize._SYSLOG = %r\n"
+            "daemonize._SYSLOG = ['/nonexistent', %r]\n"
             "sys.exit(daemonize.main(sys.argv[1:]))\n" % self.address))
 
     def logged(self, *args):
@@ -3643,6 +3667,19 @@ class SyslogTest(SupervisedTestCase):
         self.assertEqual(numbers[-1], 2000)
         self.ok("-p", self.p, "--stop")
         self.assert_nothing_left()
+
+    def test_no_syslogd_and_a_start_that_fails(self):
+        status, _, err = self.logged("-p", self.p, "-r", "-S", "--", "sh",
+                                     "-c", "echo hi; exit 3")
+        self.assertEqual(status, 125)
+        self.assertRegex(err, "sh exited with status 3 after .*; its output "
+                         "went to syslog")
+        self.assert_nothing_left()
+        self.assertEqual(self.logged("-p", self.p, "-S", "--wait", "0", "--",
+                                     "sh", "-c", "echo hi; exit 3"),
+                         (0, "", ""))
+        wait_until(lambda: marked(self.dir) == [self.pid()])
+        self.stop("TERM/9")     # its command has ended, it has lines to say
 
     def test_no_syslogd_stops_nothing(self):
         self.assertEqual(self.logged("-p", self.p, "-w", "2", "-S", "--",
@@ -3864,6 +3901,25 @@ class SuperviseTest(SupervisedTestCase):
         self.assertEqual((status, out), (0, "%d nobody\n0\n" % pwd.getpwnam(
             "nobody").pw_uid))
 
+    def test_the_recipe_as_another_user(self):
+        if not ROOT:
+            self.skipTest("only root can change users")
+        os.chmod(self.dir, 0o777)
+        self.assertEqual(self.program(self.DAEMON % "workers=1, "
+                                      "user='nobody'", "start"), (0, "", ""))
+        users = [re.search(r"Uid:\t(\d+)", self.read(
+                     "/proc/%d/status" % pid)).group(1)
+                 for pid in (self.pid(), self.await_run(0, 1))]
+        self.assertEqual(users, ["0", str(pwd.getpwnam("nobody").pw_uid)])
+        self.stop()
+
+    def test_a_worker_that_handles_systemexit_has_ended_well(self):
+        self.assertEqual(self.program(
+            "def work():\n"
+            "    try: os.kill(os.getpid(), 15); time.sleep(9)\n"
+            "    except SystemExit: pass\n"
+            "supervise(work)\n")[0], 0)
+
     def test_fork_processes_keeps_tornados_contract(self):
         status, out, err = self.program(
             "assert task_id() is None\n"
@@ -3946,10 +4002,18 @@ class SuperviseTest(SupervisedTestCase):
         for options in ("workers=2", "respawn='always'"):
             status, out, err = self.program(self.DAEMON % options, "start")
             self.assertEqual((status, out), (125, ""))
-            self.assertRegex(err, r"(?s)\Adaemonize: the daemon exited with "
+            self.assertRegex(err, r"(?s)\Adaemonize: worker \d exited with "
                              r"status 1 after .*ZeroDivisionError")
             self.assert_nothing_left()
             self.assertFalse(os.path.exists(self.p))
+
+    def test_options_of_the_recipe_that_lack_a_partner(self):
+        for options in ("workers=0", "respawn_max=2", "log_keep=3",
+                        "respawn='alwys'", "nonsense=1"):
+            status, out, err = self.program(self.DAEMON % options, "start")
+            self.assertEqual((status, out), (1, ""))
+            self.assertRegex(err, r"\n(ValueError|TypeError): .*\n\Z")
+        self.assertFalse(os.path.exists(self.p))
 
     def test_the_recipe_restarts_nothing_for_the_log_alone(self):
         self.assertEqual(self.program(self.DAEMON % "log_reopen=True",
