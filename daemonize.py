@@ -1413,7 +1413,6 @@ class _Logs:
                 sink.flush()
 
     def close(self) -> None:
-        """In a worker."""
         _close(*self.streams)
         for sink in self.sinks:
             if isinstance(sink, _Syslog):
@@ -1436,7 +1435,6 @@ class _Logs:
         self.drain()
         for stream in self.streams.values():
             stream.end()
-        self.close()
 
     def say(self, text: str) -> None:
         sink = self.sinks[1]
@@ -1897,13 +1895,16 @@ class _Supervisor:
 
     def shed(self) -> None:
         """In a worker without exec: all that is the supervisor's goes."""
+        self.unlisten()
+        if self.start:
+            self.start.let_go()
+
+    def unlisten(self) -> None:
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         for pipe in (*self.wake, self.told, self.report):
             pipe.close()
         self.logs.close()
-        if self.start:
-            self.start.let_go()
 
     def finish(self) -> None:
         """Whatever ends the supervisor ends its workers; in no worker."""
@@ -1916,11 +1917,8 @@ class _Supervisor:
         self.logs.end()
         os.environ.pop(_WORKER, None)
         signal.set_wakeup_fd(self.woken)
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
+        self.unlisten()
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
-        for pipe in (*self.wake, self.told, self.report):
-            pipe.close()
 
 
 # ---- The start ----------------------------------------------------------
@@ -2338,6 +2336,7 @@ class _Self:
         self.log_paths: list[Any] = [None, None]
         self.inherits = True            # of a stderr that is not named
         self.task: int | None = None    # the number of a worker
+        self.killed = 0                 # its exit status, by a SIGTERM
 
     def is_daemon(self) -> bool:
         return self.pid == os.getpid()      # not so in a child it has forked
@@ -2500,7 +2499,8 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
 # ---- supervise() and fork_processes() -----------------------------------
 
 def _exit_in_worker(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # a failure: killed by hand, it comes back
+    _SELF.killed = 128 + number     # a failure: killed by hand, it comes back
+    raise SystemExit(_SELF.killed)
 
 
 def _status_of(function: Callable[[], object]) -> int:
@@ -2536,14 +2536,14 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
         signal.signal(signal.SIGTERM, _exit_in_worker)
     exit_status = 0
     try:
-        for step in (begin, threading._shutdown,  # type: ignore[attr-defined]
+        exit_status = _status_of(begin)
+        _SELF.killed = 0        # target may have made a good end of it
+        for step in (threading._shutdown,  # type: ignore[attr-defined]
                      atexit._run_exitfuncs, _flush):
             ended = _status_of(step)
             exit_status = exit_status or ended
-    except SystemExit as error:         # a SIGTERM between two of them
-        exit_status = exit_status or error.code     # type: ignore[assignment]
     finally:
-        os._exit(exit_status)
+        os._exit(exit_status or _SELF.killed)
 
 
 def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
