@@ -3505,14 +3505,14 @@ class LogTest(SupervisedTestCase):
             self.skipTest("only root can mount")
         full = self.path("full")
         os.mkdir(full)
-        if self.call(["mount", "-t", "tmpfs", "-o", "size=256k", "none",
+        if self.call(["mount", "-t", "tmpfs", "-o", "size=1m", "none",
                       full])[0]:
             self.skipTest("no tmpfs can be mounted")
         self.addCleanup(subprocess.call, ["umount", "-l", full])
         with open(full + "/filler", "w") as file:
-            file.write("x" * 200000)
+            file.write("x" * 970000)
         self.supervise("-r", "-o", full + "/log", "-H", command=(
-            "sh", "-c", "echo $$ >>w.0; seq 30000; echo >done; "
+            "sh", "-c", "echo $$ >>w.0; seq 60000; echo >done; "
             "exec sleep 1000"))
         self.await_run(0, 1)
         wait_until(lambda: not os.statvfs(full).f_bfree)
@@ -3520,20 +3520,20 @@ class LogTest(SupervisedTestCase):
         os.remove(full + "/filler")
         wait_until(lambda: os.path.exists(self.path("done")))
         text = wait_until(lambda: re.search(
-            r"(?s).*\n30000\n", self.read(full + "/log"))).group()
+            r"(?s).*\n60000\n", self.read(full + "/log"))).group()
         lines = text.splitlines()
         told = [line for line in lines if "could not write" in line]
         self.assertEqual(len(told), 1)
         self.assertRegex(told[0], r"daemonize: could not write %s/log for "
                          r"[\d.]+ s: No space left on device" % full)
         self.assert_numbered([line for line in lines if line not in told],
-                             30000)
+                             60000)
         self.assertNotIn("done", self.read(full + "/log"))
         self.stop()
         self.hup_on_a_full_disk(full)
         with open(full + "/filler", "w") as file, \
                 contextlib.suppress(OSError):
-            file.write("x" * 300000)
+            file.write("x" * 2000000)
         self.supervise("-r", "-o", full + "/log", "-H", command=(
             "sh", "-c", "seq 100000; exec sleep 1000"))
         self.stop()
@@ -3543,7 +3543,7 @@ class LogTest(SupervisedTestCase):
         os.remove(full + "/log")
         os.remove(self.path("w.0"))
         supervisor = self.supervise("-r", "-o", full + "/log", "-H", command=(
-            "sh", "-c", "echo $$ >>w.0; seq 1000000 | head -c 600000; "
+            "sh", "-c", "echo $$ >>w.0; seq 1000000 | head -c 2500000; "
             "exec sleep 1000"))
         self.await_run(0, 1)
         wait_until(lambda: not os.statvfs(full).f_bavail)
