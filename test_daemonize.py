@@ -2553,7 +2553,7 @@ class SupervisorTest(SupervisedTestCase):
         supervisor = self.supervise("-r", "-o", "log")
         first = self.await_run(0, 1)
         self.assertEqual(self.workers(), [(0, first)])
-        self.assertEqual(set(marked(self.dir)), {supervisor, first})
+        wait_until(lambda: set(marked(self.dir)) == {supervisor, first})
         os.kill(first, signal.SIGSEGV)
         second = self.await_run(0, 2)
         self.assertNotEqual(first, second)
@@ -2991,7 +2991,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
             self.await_run(number, 3)
         self.assertEqual(self.read("log").count("killed by SIGKILL"), 100)
         wait_until(lambda: len(self.workers()) == 50)
-        self.assertEqual(len(marked(self.dir)), 51)
+        wait_until(lambda: len(marked(self.dir)) == 51)     # after exec
         self.stop()
 
     def test_a_term_between_fork_and_exec_ends_the_worker(self):
