@@ -3240,8 +3240,8 @@ class _CommandLine:
             wrong = f"--{action} takes no command"
         if wrong:
             raise DaemonizeError(wrong, 2)
-        if (starts and __name__ == "__main__" and "__file__" in globals()
-                and self.policy()):
+        if (starts and __name__ == "__main__" and __spec__ is None
+                and "__file__" in globals() and self.policy()):
             _execute_bytecode(sys.argv[1:])
         result: int = getattr(self, action)()
         return result

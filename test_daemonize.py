@@ -12,6 +12,7 @@ import inspect
 import json
 import os
 import pwd
+import py_compile
 import re
 import select
 import shutil
@@ -34,6 +35,20 @@ LINUX = sys.platform.startswith("linux")
 PYPY = sys.implementation.name == "pypy"
 MARK = "DAEMONIZE_TEST"     # in the environment of all that a test starts
 FAST = ["-S", "-E"]         # helpers need no site-packages
+
+MODULES = []    # a directory with daemonize.py and its bytecode
+
+
+def setUpModule():
+    """Compiling it at each start would be half the time of these tests."""
+    MODULES.append(tempfile.mkdtemp(prefix="daemonize-modules-"))
+    os.chmod(MODULES[0], 0o755)
+    py_compile.compile(shutil.copy(SCRIPT, MODULES[0]))
+
+
+def tearDownModule():
+    shutil.rmtree(MODULES.pop())
+
 
 # Reports itself as one line of JSON in the file it is given, and stays.
 SPY = r"""
@@ -128,6 +143,7 @@ class DaemonTestCase(unittest.TestCase):
     """A directory of its own, and no process left behind."""
 
     maxDiff = None
+    CLI = [sys.executable, "-m", "daemonize"]
 
     def setUp(self):
         faulthandler.dump_traceback_later(120, exit=True)
@@ -142,8 +158,7 @@ class DaemonTestCase(unittest.TestCase):
         for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE",
                      "PYTHONUNBUFFERED", "NOTIFY_SOCKET"):
             self.env.pop(name, None)
-        # Written once, in the way of nobody's checkout
-        self.env["PYTHONPATH"] = HERE
+        self.env["PYTHONPATH"] = MODULES[0]
         self.env["PYTHONDONTWRITEBYTECODE"] = "1"
 
     def path(self, name):
@@ -201,7 +216,7 @@ class DaemonTestCase(unittest.TestCase):
         return done.returncode, done.stdout, done.stderr
 
     def cli(self, *args, **options):
-        return self.call([sys.executable, SCRIPT] + list(args), **options)
+        return self.call(self.CLI + list(args), **options)
 
     def ok(self, *args, **options):
         """A call that must succeed without a word on stderr; its stdout."""
@@ -298,6 +313,8 @@ def inheritable(*fds):
 # ---- Starting a command --------------------------------------------------
 
 class StartTest(DaemonTestCase):
+
+    CLI = [sys.executable, SCRIPT]
 
     def test_a_daemon_runs_and_is_found_and_stopped(self):
         pid = self.start("sleep", "1000")
@@ -678,6 +695,8 @@ class TruthTest(DaemonTestCase):
 
 @unittest.skipUnless(LINUX, "the spy reads /proc")
 class StepsTest(DaemonTestCase):
+
+    CLI = [sys.executable, SCRIPT]
 
     def test_session_group_terminal_and_parent(self):
         seen = self.spy()
@@ -2099,6 +2118,8 @@ class PrivilegesTest(DaemonTestCase):
 
 class ForegroundTest(DaemonTestCase):
 
+    CLI = [sys.executable, SCRIPT]
+
     def foreground(self, *args, **options):
         return self.popen([sys.executable, SCRIPT, "-f", "-p", self.p, *args],
                           **options)
@@ -2548,6 +2569,8 @@ class BackoffTest(DaemonTestCase):
 
 
 class SupervisorTest(SupervisedTestCase):
+
+    CLI = [sys.executable, SCRIPT]
 
     def test_a_killed_worker_is_back_and_the_log_says_how_it_died(self):
         supervisor = self.supervise("-r", "-o", "log")
@@ -3353,6 +3376,8 @@ class ProxyTest(SupervisedTestCase):
 
 
 class LogTest(SupervisedTestCase):
+
+    CLI = [sys.executable, SCRIPT]
 
     def logs(self, name="log"):
         """All that was kept, oldest first."""
