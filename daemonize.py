@@ -1795,7 +1795,7 @@ class _Supervisor:
             if worker.due is not None and worker.due <= now:
                 if self.spawn(worker):
                     return worker
-                if self.caught:
+                if self.caught - {signal.SIGCHLD}:
                     return None         # a stop takes effect at once
         self.report.close()
         if not self.is_settled and now >= self.trial:
