@@ -3308,10 +3308,10 @@ class ProxyTest(SupervisedTestCase):
             self.ORPHANS + self.STAY))
         self.await_run(0, 1)
         inner = self.inner()
-        for pid in marked(self.dir):
-            if self.command_of(pid) == b"sleep\0001000\0" and (
-                    os.getpgid(pid) == pid):
-                os.kill(pid, signal.SIGKILL)
+        os.kill(wait_until(lambda: [    # its pid out here, after its exec
+            pid for pid in marked(self.dir) if os.getpgid(pid) == pid
+            and self.command_of(pid) == b"sleep\0001000\0"])[0],
+            signal.SIGKILL)
         self.await_run(0, 2)
         os.kill(inner, signal.SIGTERM)
         self.assertEqual(process.wait(), 0)
