@@ -2798,9 +2798,11 @@ class SupervisorTest(SupervisedTestCase):
         supervisor = self.supervise("-w", "20", "-o", "log", "--log-size",
                                     "1M", "--wait", "0.1", number=20)
         wait_until(lambda: len(self.workers()) == 20)
-        before = self.switches(supervisor)
-        self.call(["sleep", "0.5"])
-        self.assertEqual(self.switches(supervisor), before)
+        def sleeps():
+            before = self.switches(supervisor)
+            self.call(["sleep", "0.5"])
+            return self.switches(supervisor) == before
+        wait_until(sleeps)
         strace = self.popen(["strace", "-f", "-o", "calls", "-p",
                              str(supervisor)])
         wait_until(lambda: strace.poll() is not None or re.search(
