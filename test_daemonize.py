@@ -4385,13 +4385,14 @@ print(sorted(times)[10] * 1000)
 
     def end(self, process):
         """All of them, and what they have left."""
-        process.terminate()
-        while marked(self.dir) or process.poll() is None:
-            for pid in marked(self.dir):
+        def are_gone():
+            left = marked(self.dir)
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            process.poll()
-            time.sleep(0.01)
+            return process.poll() is not None and not left
+        process.terminate()
+        wait_until(are_gone)
 
     def restarts(self):
         print("a worker's death to the next one's first line:")
@@ -4411,7 +4412,7 @@ print(sorted(times)[10] * 1000)
                 pid = int(fifo.read(99))
                 if killed:
                     times.append(time.perf_counter() - killed)
-                time.sleep(0.01)
+                self.pause(0.01)
                 killed = time.perf_counter()
                 os.kill(pid, signal.SIGKILL)
             self.end(process)
@@ -4434,14 +4435,17 @@ print(sorted(times)[10] * 1000)
         process = self.begin(command)
         wait_until(lambda: sum(b"sleep" in DaemonTestCase.command_of(None, pid)
                                [:6] for pid in marked(self.dir)) >= workers)
-        time.sleep(0.5)
+        self.pause(0.5)
         return process
+
+    def pause(self, seconds):
+        select.select([], [], [], seconds)
 
     def memory(self):
         print("memory of the supervisor (PSS):")
         process = subprocess.Popen([
             sys.executable, "-c", "import signal; signal.pause()"])
-        time.sleep(0.5)
+        self.pause(0.5)
         base = self.pss(process.pid)
         process.kill()
         process.wait()
@@ -4460,7 +4464,7 @@ print(sorted(times)[10] * 1000)
         process = self.watched([sys.executable, "daemonize.py", "-f", "-w",
                                 "20", "sleep", "1000"], 20)
         before = SupervisorTest.switches(None, process.pid)
-        time.sleep(1)
+        self.pause(1)
         self.row("context switches", SupervisorTest.switches(
             None, process.pid) - before, unit="")
         if self.run("timeout", "1", "strace", "-f", "-o", "calls", "-p",
