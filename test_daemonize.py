@@ -3546,8 +3546,9 @@ class LogTest(SupervisedTestCase):
         self.assertFalse(os.path.exists(self.path("done")))
         os.remove(full + "/filler")
         wait_until(lambda: os.path.exists(self.path("done")))
-        text = wait_until(lambda: re.search(
-            r"(?s).*\n60000\n", self.read(full + "/log"))).group()
+        wait_until(lambda: "\n60000\n" in self.read(full + "/log"))
+        text = self.read(full + "/log").partition("\n60000\n")
+        text = text[0] + text[1]
         lines = text.splitlines()
         told = [line for line in lines if "could not write" in line]
         self.assertEqual(len(told), 1)
