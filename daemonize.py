@@ -15,6 +15,7 @@ macOS and the BSDs: copy it.  The public names, in the order of the file:
     AlreadyRunning   the pidfile has a running daemon (its pid: .pid)
     NotRunning       it has none
     daemonize()      makes the calling program a daemon
+    ready()          tells the launching shell, or systemd, that it works
     supervise()      runs a function in workers, and restarts them
     fork_processes() the same, as tornado has it; it returns in the workers
     task_id()        which worker this is
@@ -63,9 +64,9 @@ else:
         import signal
 
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
-           "supervise", "fork_processes", "task_id", "status", "send_signal",
-           "stop", "Daemon", "main"]
-__version__ = "1.1.0"
+           "ready", "supervise", "fork_processes", "task_id", "status",
+           "send_signal", "stop", "Daemon", "main"]
+__version__ = "1.2.0"
 
 
 # ---- The platform -------------------------------------------------------
@@ -81,6 +82,7 @@ _FDS = ("/proc/self/fd" if _LINUX else
         "/dev/fd" if sys.platform == "darwin" else "")
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # of /proc/PID/stat; PyPy: 7
 _pidfd_open = getattr(os, "pidfd_open", None)   # Linux 5.3, CPython 3.9
+_ABSTRACT = _LINUX      # sockets that are no files, and say who has written
 # glibc's and musl's struct flock with 64-bit offsets: the native alignment of
 # q gives the padding, which differs on 32-bit x86 and ARM.  macOS and the
 # BSDs put the offsets first (FreeBSD adds l_sysid).
@@ -262,16 +264,55 @@ def _poll(condition: Callable[[], bool], timeout: float) -> bool:
     return True
 
 
-def _await_readable(fd: int, timeout: float) -> bool:
+def _await_readable(timeout: float, *fds: int) -> bool:
     poll = select.poll()        # select() takes no descriptor over 1023
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(max(timeout, 0) * 1000))
+    for fd in fds:
+        poll.register(fd, select.POLLIN)
+    return bool(poll.poll(None if timeout == _FOREVER else
+                          max(timeout, 0) * 1000))
 
 
 def _await_writable(fd: int, timeout: float = 0) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
     return bool(poll.poll(timeout * 1000))
+
+
+class _Waiting:
+    """A long wait, shown on a terminal: in one line on stderr, which comes
+    after a second and is gone when the wait is over.
+    """
+
+    def __init__(self, is_shown: bool = False) -> None:
+        self.is_shown = is_shown and os.isatty(2)
+        self.began = time.monotonic()
+        self.width = 0
+
+    def until(self, wait: Callable[[float], bool], timeout: float, what: str
+              ) -> bool:
+        """wait(timeout), but in steps of a second where it is shown."""
+        deadline = time.monotonic() + timeout
+        while True:
+            left = deadline - time.monotonic()
+            came = wait(min(left, 1.0) if self.is_shown else left)
+            if came or left <= 1 or not self.is_shown:
+                self.show("")
+                return came
+            self.show(f"daemonize: waiting for {_printable(what)}: "
+                      f"{time.monotonic() - self.began:.0f} s")
+
+    def show(self, text: str) -> None:
+        if not self.is_shown or not (text or self.width):
+            return
+        try:
+            columns = os.get_terminal_size(2).columns or 80
+            text = text[:columns - 1]
+            line = f"\r{text:{self.width}}" + "\r" * (not text)
+            if _await_writable(2):      # else it is stopped (Ctrl-S)
+                os.write(2, line.encode(errors="backslashreplace"))
+                self.width = len(text)
+        except OSError:
+            self.is_shown = False       # the terminal has gone
 
 
 # ---- Other processes ----------------------------------------------------
@@ -819,25 +860,26 @@ class _Target:
 
     def is_gone(self, timeout: float) -> bool:
         """Waits for its end, and ends what it leaves of its group."""
-        gone = (_await_readable(self.pidfd, timeout) if self.pidfd >= 0
+        gone = (_await_readable(timeout, self.pidfd) if self.pidfd >= 0
                 else _poll(lambda: not self.is_held(), timeout))
         if gone:
             _kill_group(self.pid, self.session, self.starter)
         return gone
 
 
-def _end(targets: list[_Target], schedule: list[tuple[int, float]]
-         ) -> list[tuple[int, float]]:
+def _end(targets: list[_Target], schedule: list[tuple[int, float]],
+         waiting: _Waiting) -> list[tuple[int, float]]:
     """Returns the schedule from where they had ended, or raises (124)."""
+    total = sum(seconds for _, seconds in schedule)
     for number, (sig, seconds) in enumerate(schedule):
         for target in targets:
             target.signal(sig, signal.SIGCONT)      # it may be stopped
         deadline = time.monotonic() + seconds
-        targets = [target for target in targets if not target.is_gone(
-            deadline - time.monotonic())]
+        targets = [target for target in targets if not waiting.until(
+            target.is_gone, deadline - time.monotonic(),
+            f"pid {target.pid} to end (at most {total:g} s)")]
         if not targets:
             return schedule[number:]
-    total = sum(seconds for _, seconds in schedule)
     raise DaemonizeError(
         ", ".join(_who(target.pid) for target in targets) +
         f" did not end in {total:g} s", 124, targets[0].pid)
@@ -850,7 +892,7 @@ def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]]
                for number, pid in pidfile.workers()[0]]
     targets = [target for target in targets if target.is_held()]
     try:
-        _end(targets, schedule)
+        _end(targets, schedule, _Waiting())
     finally:
         for target in targets:
             target.close()
@@ -899,11 +941,18 @@ def _pipe() -> tuple[Pipe, Pipe]:
     return open(_lift(reader), "rb", 0), open(_lift(writer), "wb", 0)
 
 
-def _tell(pipe: Pipe, text: bytes) -> None:
+def _tell(pipe: Pipe, text: bytes) -> bool:
     try:
         pipe.write(text)
-    except BrokenPipeError:
-        pass                    # a killed launcher does not harm the daemon
+    except BrokenPipeError:     # a killed launcher does not harm the daemon
+        return False
+    return True
+
+
+def _tell_news(pipe: Pipe, name: str, value: str) -> bool:
+    """Before the outcome; dropped if the other side is slow to read."""
+    return not _await_writable(pipe.fileno()) or _tell(
+        pipe, f"{name}={value[:900]}\n".encode())
 
 
 def _tell_error(pipe: Pipe, error: BaseException) -> None:
@@ -923,11 +972,125 @@ def _outcome(text: bytes) -> tuple[str, int]:
     return message, pid
 
 
+def _listen(pipe: Pipe, wait: Callable[[], bool],
+            note: Callable[[dict[str, str]], None]) -> bytes | None:
+    """Reads until the end of the file, and returns what is no news.
+
+    wait() comes before each read; None: it has returned False.
+    """
+    answer = b""
+    while wait():
+        chunk = os.read(pipe.fileno(), 1 << 16)
+        if not chunk:
+            return answer
+        answer += chunk
+        while answer[:1] in (b"S", b"E") and b"\n" in answer:
+            line, _, answer = answer.partition(b"\n")
+            name, _, value = line.decode().partition("=")
+            note({name: value})
+    return None
+
+
 def _expect(letter: bytes, pipe: Pipe) -> None:
     """Reads the other side's next step, or raises what went wrong there."""
     answer = pipe.read(1)
     if answer != letter:
         _outcome(answer + pipe.read())
+
+
+# ---- Readiness ----------------------------------------------------------
+#
+# sd_notify(3): a service sends datagrams, lines of VARIABLE=value, to the
+# socket that NOTIFY_SOCKET names.  In the foreground that is an init's.  Of a
+# start that waits for READY=1 it is ours: the starter's, or the supervisor's.
+
+_LINGER = 1.0       # seconds: systemd-notify asks for an answer after READY=1
+_TRACEBACK = "X_DAEMONIZE_TRACEBACK"    # ours, as the manual allows
+
+
+class _NotifySocket:
+    """The receiving end.  On Linux the kernel says who has sent; elsewhere
+    it is a file in a directory that only its user can enter.
+    """
+
+    directory = ""
+
+    def __init__(self, user: int | None) -> None:
+        """user: the uid that is to write to it, if not ours."""
+        import socket
+        self.owner = os.getpid()
+        name = f"daemonize-{self.owner}-{os.urandom(8).hex()}"
+        with _doing("make a notification socket"):
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            if _ABSTRACT:
+                self.address = "@" + name
+                self.socket.setsockopt(      # PyPy does not name it
+                    socket.SOL_SOCKET, getattr(socket, "SO_PASSCRED", 16), 1)
+                self.socket.bind("\0" + name)
+                return
+            self.directory = "/tmp/" + name     # TMPDIR may be one user's
+            self.address = self.directory + "/socket"
+            os.mkdir(self.directory, 0o700)
+            os.chmod(self.directory, 0o711)
+            self.socket.bind(self.address)
+            os.chmod(self.address, 0o600)
+            if user is not None:
+                os.chown(self.address, user, -1)
+
+    def close(self) -> None:
+        self.socket.close()
+        if self.directory and self.owner == os.getpid():
+            try:
+                os.unlink(self.address)
+                os.rmdir(self.directory)
+            except OSError:
+                pass            # a cleaner of /tmp was there before
+
+    def receive(self, known: int) -> list[dict[str, str]]:
+        """The messages that have come from our session, or from known: a
+        child, which may be dead and reaped by now.
+
+        Another's READY=1 is STRANGER=pid: believed it is not.
+        """
+        import socket
+        messages: list[dict[str, str]] = []
+        for _ in range(64):     # a stranger may not hold us up for ever
+            try:
+                text, extras, _, _ = self.socket.recvmsg(
+                    1 << 16, socket.CMSG_SPACE(12) + socket.CMSG_SPACE(1012),
+                    socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            pid = 0 if _ABSTRACT else known
+            for _, kind, content in extras:
+                numbers = struct.unpack(f"{len(content) // 4}i",
+                                        content[:len(content) // 4 * 4])
+                if kind == socket.SCM_RIGHTS:
+                    _close(*numbers)    # BARRIER=1: this is the answer
+                else:
+                    pid = numbers[0]    # SCM_CREDENTIALS
+            message = dict(line.partition("=")[::2] for line in text.decode(
+                "utf-8", "backslashreplace").split("\n"))
+            if pid == known or pid > 0 and _session_of(pid) == os.getsid(0):
+                messages.append(message)
+            elif message.get("READY") == "1":
+                messages.append({"STRANGER": str(pid)})
+        return messages
+
+
+def _notify(text: str) -> None:
+    """Says it to whoever waits; to nobody, where nobody does."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    import socket
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        with _doing(f"notify {address}"):
+            try:
+                sender.sendto(text.encode(), address.replace("@", "\0", 1)
+                              if address[0] == "@" else address)
+            except (ConnectionRefusedError, FileNotFoundError):
+                pass            # it has gone: nobody waits any more
 
 
 # ---- Privileges ---------------------------------------------------------
@@ -1397,13 +1560,13 @@ class _Logs:
             if worker in (None, stream.number):
                 self.take(fd)
 
-    def serve(self, ready: Iterable[int]) -> None:
-        for fd in ready:
+    def serve(self, polled: Iterable[int]) -> None:
+        for fd in polled:
             if fd in self.streams:
                 self.take(fd)
         now = time.monotonic()
         for sink in self.waiting():
-            if sink.full in ready or (sink.due or 0) <= now:
+            if sink.full in polled or (sink.due or 0) <= now:
                 sink.flush()
 
     def reopen(self) -> None:
@@ -1545,6 +1708,9 @@ class _Worker:
     pid = 0                             # 0: it does not run
     began = 0.0
     due: float | None = 0.0             # when to start it; None: not again
+    notify: _NotifySocket | None = None     # of a start that awaits READY=1
+    is_ready = False
+    traceback = ""
 
     def __init__(self, number: int, backoff: _Backoff) -> None:
         self.number = number
@@ -1572,6 +1738,7 @@ class _Supervisor:
         self.command: list[str] = start.command if start else []
         self.wait: float = (start.wait if start and not start.foreground
                             else 0)
+        self.awaits_ready = start and start.patience < _FOREVER
         self.body = body
         self.pid = os.getpid()
         # Of sd_listen_fds(3), sd_watchdog_enabled(3): name who is to read
@@ -1581,6 +1748,8 @@ class _Supervisor:
         self.workers = [
             _Worker(number, total if policy.in_total else _Backoff(policy))
             for number in range(policy.workers)]
+        for worker in self.workers if self.awaits_ready else ():
+            worker.notify = _NotifySocket(identity.uid if identity else None)
         self.is_wanted = True           # False: no worker is
         self.is_told_to_stop = False
         self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
@@ -1663,15 +1832,21 @@ class _Supervisor:
         poll.register(wake, select.POLLIN)
         if not self.told.closed:
             poll.register(self.told.fileno(), select.POLLIN)
+        news = {worker.notify.socket.fileno(): worker
+                for worker in self.workers if worker.notify}
+        for fd in news:
+            poll.register(fd, select.POLLIN)
         self.logs.register(poll)
         left = 0.0 if self.caught else self.deadline() - time.monotonic()
-        ready = [fd for fd, _ in poll.poll(
+        polled = [fd for fd, _ in poll.poll(
             None if left == _FOREVER else max(0, int(left * 1000) + 1))]
-        if wake in ready:
+        if wake in polled:
             self.wake[0].read(1 << 16)
-        if not self.told.closed and self.told.fileno() in ready:
+        if not self.told.closed and self.told.fileno() in polled:
             self.hear()
-        self.logs.serve(ready)
+        for fd in news.keys() & polled:
+            self.attend(news[fd])
+        self.logs.serve(polled)
 
     def deadline(self) -> float:
         times = [sink.due for sink in self.logs.waiting()]
@@ -1704,7 +1879,8 @@ class _Supervisor:
     def heed(self) -> None:
         """TERM and INT; asked to stop is a success, but not for a start."""
         if self.start and not self.is_settled and not self.start.foreground:
-            self.fail(DaemonizeError("the start was broken off by a signal"))
+            self.failure = self.failure or DaemonizeError(
+                "the start was broken off by a signal")
         self.is_told_to_stop = True
         self.stop()
 
@@ -1729,6 +1905,23 @@ class _Supervisor:
         except DaemonizeError as error:
             self.fail(error)
 
+    def attend(self, worker: _Worker) -> None:
+        """What a worker says of itself, as sd_notify(3) has it."""
+        for said in worker.notify.receive(worker.pid) if worker.notify else ():
+            worker.is_ready |= said.get("READY") == "1"
+            worker.traceback = said.get(_TRACEBACK, worker.traceback)
+            if not self.is_settled:
+                self.start.pass_on(said, f"worker {worker.number}: " * (
+                    self.policy.workers > 1))
+
+    def is_on_trial(self, worker: _Worker, wait_status: int) -> bool:
+        """Does this end make the start fail?"""
+        if self.is_settled:
+            return False
+        if self.awaits_ready:
+            return wait_status != 0 or not worker.is_ready
+        return wait_status != 0 and self.wait > 0
+
     def reap(self) -> None:
         """All that have died: one SIGCHLD may stand for many.
 
@@ -1752,16 +1945,20 @@ class _Supervisor:
         """After a death: what is left of its group goes, too."""
         _kill_all(worker.pid)
         self.logs.drain(worker.number)
+        self.attend(worker)
         how = _how_ended(wait_status)
         what = f"worker {worker.number} (pid {worker.pid}) {how}"
         worker.pid = 0
         ran = time.monotonic() - worker.began
         if self.policy.is_proxy:
             self.exit_status = _exit_status(wait_status)
-        if wait_status and self.wait and not self.is_settled:
+        if self.is_on_trial(worker, wait_status):
+            if not self.told.closed and _await_readable(0, self.told.fileno()):
+                self.hear()     # it knows better why its exec has failed
             self.fail(self.start.death(
                 wait_status, ran, "" if self.command and
-                self.policy.workers == 1 else f"worker {worker.number}"))
+                self.policy.workers == 1 else f"worker {worker.number}",
+                worker.traceback))
         if self.is_wanted and not self.policy.is_proxy and (
                 wait_status or self.policy.always):
             self.plan(worker, what, ran, _exit_status(wait_status))
@@ -1798,7 +1995,9 @@ class _Supervisor:
                 if self.caught - {signal.SIGCHLD}:
                     return None         # a stop takes effect at once
         self.report.close()
-        if not self.is_settled and now >= self.trial:
+        if not self.is_settled and (
+                all(worker.is_ready for worker in self.workers)
+                if self.awaits_ready else now >= self.trial):
             self.is_settled = True
             if self.start:
                 self.start.tell_success()
@@ -1830,6 +2029,8 @@ class _Supervisor:
         ends: list[int] = []
         if not self.policy.is_proxy:    # here: each page that the child
             os.environ[_WORKER] = str(worker.number)    # writes is copied
+        if worker.notify:
+            os.environ["NOTIFY_SOCKET"] = worker.notify.address
         try:
             self.logs.pipes(worker.number, ends)
             pid = _fork()
@@ -1904,6 +2105,9 @@ class _Supervisor:
             signal.signal(number, handler)
         for pipe in (*self.wake, self.told, self.report):
             pipe.close()
+        for worker in self.workers:
+            if worker.notify:
+                worker.notify.close()
         self.logs.close()
 
     def finish(self) -> None:
@@ -1916,6 +2120,8 @@ class _Supervisor:
                 _reap(worker.pid)
         self.logs.end()
         os.environ.pop(_WORKER, None)
+        if self.awaits_ready:
+            os.environ.pop("NOTIFY_SOCKET", None)
         signal.set_wakeup_fd(self.woken)
         self.unlisten()
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
@@ -1923,6 +2129,8 @@ class _Supervisor:
 
 # ---- The start ----------------------------------------------------------
 
+_OUT_OF_REACH = ("if it put itself into the background it is out of reach: "
+                 "let it stay in the foreground")
 _STALE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
           "WATCHDOG_PID", "WATCHDOG_USEC")
 
@@ -1933,6 +2141,12 @@ class _Start:
     progress: Pipe | None = None        # in the daemon, to the starter
     pidfile: _PidFile | None = None     # the starter's
     held: _PidFile | None = None        # the daemon's
+    notify: _NotifySocket | None = None     # the starter's
+    report: Pipe | None = None          # in the starter, to the launcher
+    wakeup: tuple[Pipe, Pipe] | None = None     # in the starter, by SIGCHLD
+    patience = _FOREVER                 # with which READY=1 is awaited
+    deadline = _FOREVER                 # of what the starter waits for
+    is_ready = False
     sigchld: Any = None                 # the launching program's handler
     daemon = -1
     ended = False
@@ -1944,7 +2158,7 @@ class _Start:
                  *, chdir: Path | None = "/", umask: int | None = 0o022,
                  user: User = None, group: User = None,
                  keep_fds: Iterable[Any] = (), foreground: bool = False,
-                 wait: float = 0) -> None:
+                 wait: float = 0, notify_await: float | None = None) -> None:
         """Raises all that can be known before anything is done."""
         self.path = None if pidfile is None else _path(pidfile)
         self.wanted = [
@@ -1960,9 +2174,12 @@ class _Start:
                          else _Identity(user, group))
         self.wait = _seconds(wait)
         self.foreground = foreground
+        if notify_await is not None:
+            self.be_patient(_seconds(notify_await))
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
         self.command = list(command)
         self.policy = policy
+        self.news: dict[str, str] = {}      # see sd_notify(3)
         with _doing("find the current directory"):  # for after the chdir
             self.held_path = self.path and os.path.abspath(self.path)
             self.log_paths = [os.path.abspath(path) if isinstance(path, str)
@@ -1972,6 +2189,15 @@ class _Start:
                 os.stat(os.path.join(self.chdir, "."))
         if command:
             _check_command(command[0], self.chdir or "")
+
+    def be_patient(self, seconds: float) -> None:
+        """In the foreground, though, an init waits, and not we."""
+        if not self.foreground:
+            self.patience = seconds
+            self.wait = 0
+        # Here: the user whom the daemon becomes may not be able to read them
+        import socket  # noqa: F401
+        import traceback  # noqa: F401
 
     # Steps that the detached and the foreground start share
 
@@ -1993,15 +2219,17 @@ class _Start:
         It says A: acquired.  That one says L: byte 0 is locked.  It says G:
         your pid is written, go.  End of file instead: the other one died.
         """
-        if self.pidfile:
+        pidfile = self.pidfile
+        if pidfile:
             _tell(said, b"A")
             _expect(b"L", heard)
-            if not self.pidfile.is_current():
+            if not pidfile.is_current():
                 raise DaemonizeError(f"{self.path} was replaced by somebody")
-            self.pidfile.write(pid)
-            self.pidfile.try_lock(_STARTER_BYTE)
+            pidfile.write(pid)
+            # An earlier starter may be about to leave, after its daemon
+            _poll(lambda: pidfile.try_lock(_STARTER_BYTE), 1.0)
             _tell(said, b"G")
-            self.pidfile.unlock()
+            pidfile.unlock()
         said.close()
 
     def hold(self, heard: Pipe, said: Pipe) -> None:
@@ -2079,10 +2307,13 @@ class _Start:
 
     # The detached start
 
-    def detach(self) -> tuple[str, int]:
+    def detach(self, waiting: _Waiting | None = None,
+               hear: Callable[[dict[str, str]], None] = lambda news: None
+               ) -> tuple[str, int]:
         """(note, pid) in the launcher, or what went wrong is raised there;
-        ("", 0) in the daemon.
+        ("", 0) in the daemon.  The launcher hears the daemon's STATUS.
         """
+        waiting = waiting or _Waiting()
         launcher = os.getpid()
         told, report = _pipe()
         starter = _fork()
@@ -2091,9 +2322,14 @@ class _Start:
             self.be_starter(launcher, report)
             return "", 0
         report.close()
+        what = self.who() + (
+            f" to be ready (at most {self.patience:g} s)"
+            if self.patience < _FOREVER else f" to live for {self.wait:g} s")
         with told:
-            answer = told.read()
-        if answer[:1] == b"T":      # the daemon is stopped: see is_stopped()
+            answer = _listen(told, lambda: waiting.until(
+                lambda left: _await_readable(left, told.fileno()), _FOREVER,
+                what), hear) or b""
+        if answer[:1] == b"T":      # the starter stays: see linger()
             return _outcome(answer[1:])
         _reap(starter)
         return _outcome(answer)
@@ -2102,6 +2338,7 @@ class _Start:
         """Returns in the daemon only."""
         problem: BaseException | None = None
         stopped = False
+        self.report = report
         try:
             self.prepare(launcher)
             heard, progress = _pipe()
@@ -2115,7 +2352,8 @@ class _Start:
             go.close()
             note = self.oversee(heard, said)
             stopped = self.is_stopped(os.WNOHANG)
-            _tell(report, b"T" * stopped + marshal.dumps(
+            stays = stopped or self.notify is not None
+            _tell(report, b"T" * stays + marshal.dumps(
                 ("", note, 0, self.daemon, ())))
             report.close()
         except BaseException as error:
@@ -2123,11 +2361,13 @@ class _Start:
         try:
             if problem:
                 self.clean_up()
-            while stopped:
-                stopped = self.is_stopped(os.WCONTINUED)
+            else:
+                self.linger(stopped)
         except DaemonizeError as second:
             problem = DaemonizeError(f"{problem}; {second}")
         finally:
+            if self.notify:
+                self.notify.close()
             if problem:
                 _tell_error(report, problem)
             os._exit(0)
@@ -2146,6 +2386,9 @@ class _Start:
         self.open_streams()
         self.sizes = [os.fstat(fd).st_size for fd in self.opened]
         _redirect(self.opened)
+        if self.patience < _FOREVER and not self.policy:
+            self.notify = _NotifySocket(self.identity.uid if self.identity
+                                        else None)
 
     def be_daemon(self, go: Pipe, progress: Pipe) -> None:
         """The starter learns how it goes: exec says well, or R."""
@@ -2156,6 +2399,9 @@ class _Start:
             _reset_signals(bool(self.command) and not self.policy)
             for name in _STALE:
                 os.environ.pop(name, None)
+            if self.notify:
+                os.environ["NOTIFY_SOCKET"] = self.notify.address
+                self.notify.close()
             # Before the lock: any of these may be a descriptor of the pidfile
             _close_inherited(self.keep_fds)
             if self.pidfile:
@@ -2175,11 +2421,34 @@ class _Start:
             _tell(self.progress, b"R")
         self.let_go()
 
+    def pass_on(self, said: dict[str, str], who: str) -> None:
+        """In a supervisor, to the starter."""
+        for name in "STATUS", "STRANGER", "EXTEND_TIMEOUT_USEC":
+            if name in said and self.progress:
+                _tell_news(self.progress, name,
+                           who * (name == "STATUS") + said[name])
+
+    def note(self, said: dict[str, str]) -> None:
+        """In the starter: what the daemon says of itself."""
+        self.news.update(said)
+        if "STATUS" in said and self.report:
+            _tell_news(self.report, "STATUS", said["STATUS"])
+        more = said.get("EXTEND_TIMEOUT_USEC", "")
+        if more.isdecimal() and not self.is_ready:
+            self.deadline = max(self.deadline, time.monotonic() + min(
+                int(more[:18]) / 1e6, 1e6))
+        self.is_ready |= said.get("READY") == "1"
+
     def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
         self.register(self.daemon, heard, said)
         began = time.monotonic()
-        answer = heard.read()
+        self.deadline = began + self.patience
+        answer = _listen(heard, lambda: _await_readable(
+            self.deadline - time.monotonic(), heard.fileno())
+            or self.time_out(began), self.note)
+        if answer is None:
+            return ""           # nobody waits any more
         if answer not in (b"", b"R"):
             _outcome(answer.lstrip(b"R"))
         # With neither R nor an exec, it was a death that closed the pipe.
@@ -2188,37 +2457,90 @@ class _Start:
         if not no_exec:
             began = time.monotonic()
         ended = self.await_end(10 if no_exec and not answer else
-                               0 if self.policy else self.wait)
+                               0 if self.policy else self.patience
+                               if self.notify else self.wait)
         if ended is None:
+            if self.notify and not self.is_ready:
+                self.time_out(began)
             return ""
         seconds = time.monotonic() - began
-        if ended != 0:
+        if ended != 0 or self.patience < _FOREVER and not self.is_ready:
             raise self.death(ended, seconds,
-                             "the supervisor" if self.policy else "")
+                             "the supervisor" if self.policy else "",
+                             self.news.get(_TRACEBACK, ""))
         if not self.pidfile:
             return ""
         self.remove_pidfile()
-        return (f"{self.epitaph(ended, seconds)}; if it put itself into the "
-                "background it is out of reach: let it stay in the "
-                "foreground")
+        return f"{self.epitaph(ended, seconds)}; {_OUT_OF_REACH}"
 
     def await_end(self, timeout: float) -> int | None:
-        """The daemon's wait status, if it ends by then."""
+        """The daemon's wait status, if it ends by then, and before it has
+        become ready.
+        """
         if not timeout:
             return None
-        reader, writer = os.pipe()
-        os.set_blocking(writer, False)
-        signal.set_wakeup_fd(writer)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        deadline = time.monotonic() + timeout
+        if not self.wakeup:
+            self.wakeup = _pipe()
+            for pipe in self.wakeup:
+                os.set_blocking(pipe.fileno(), False)
+            signal.set_wakeup_fd(self.wakeup[1].fileno())
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        fds = [self.wakeup[0].fileno()]
+        if self.notify:
+            fds.append(self.notify.socket.fileno())
+        was_ready = self.is_ready
+        self.deadline = time.monotonic() + timeout
         while True:
             pid, wait_status = os.waitpid(self.daemon, os.WNOHANG)
+            for said in self.notify.receive(self.daemon) if (
+                    self.notify) else ():
+                self.note(said)
             if pid:
                 self.ended = True
                 return wait_status
-            if not _await_readable(reader, deadline - time.monotonic()):
+            if self.is_ready and not was_ready or not _await_readable(
+                    self.deadline - time.monotonic(), *fds):
                 return None
-            os.read(reader, 512)
+            self.wakeup[0].read(512)
+
+    def time_out(self, began: float) -> bool:
+        """It is not ready: it is ended, and told of.
+
+        Unless the launcher was killed: then nobody waits for it any more.
+        """
+        late = time.monotonic() - began
+        if not self.report or not _tell_news(self.report, "STATUS", ""):
+            return False
+        if self.notify:
+            self.notify.close()
+            self.notify = None
+        schedule = self.policy.schedule if self.policy else _schedule()
+        for number in signal.SIGTERM, signal.SIGCONT:
+            os.kill(self.daemon, number)
+        self.await_end(1 + sum(seconds for number, seconds in schedule
+                               if number != signal.SIGKILL))
+        why = ("READY=1 did not come" if self.command else
+               "ready() was not called")
+        if "STRANGER" in self.news:
+            why = (f"READY=1 came from pid {self.news['STRANGER']}, which is "
+                   "not of its session, or had gone")
+        elif self.news.get("STATUS"):
+            why = f"its last status was {self.news['STATUS']}"
+        raise DaemonizeError(f"{self.who()} was not ready in {late:.1f} s: "
+                             f"{why}", 124, self.daemon)
+
+    def linger(self, stopped: bool) -> None:
+        """What the starter stays for when the launcher has left.
+
+        For a moment for who asks for an answer after READY=1; and as long
+        as the daemon is stopped.
+        """
+        if self.notify:
+            _close_inherited(self.keep_fds)
+            self.await_end(_LINGER)
+        stopped = stopped or self.is_stopped(os.WNOHANG)
+        while stopped:
+            stopped = self.is_stopped(os.WCONTINUED)
 
     def is_stopped(self, option: int) -> bool:
         """Whether the daemon is stopped; then the starter must not leave.
@@ -2233,14 +2555,24 @@ class _Start:
                                       os.WIFCONTINUED(wait_status))
         return pid > 0 and os.WIFSTOPPED(wait_status)
 
-    def epitaph(self, wait_status: int, seconds: float, who: str = "") -> str:
-        who = who or (self.command[0] if self.command else "the daemon")
-        return f"{who} {_how_ended(wait_status)} after {seconds:.2f} s"
+    def who(self) -> str:
+        return self.command[0] if self.command else "the daemon"
 
-    def death(self, wait_status: int, seconds: float, who: str = ""
-              ) -> DaemonizeError:
+    def epitaph(self, wait_status: int, seconds: float, who: str = "") -> str:
+        return (f"{who or self.who()} {_how_ended(wait_status)} after "
+                f"{seconds:.2f} s")
+
+    def death(self, wait_status: int, seconds: float, who: str = "",
+              traceback: str = "") -> DaemonizeError:
         """An early death, in words, and with the last words of the dead."""
         how = self.epitaph(wait_status, seconds, who)
+        if self.patience < _FOREVER:
+            how += (", before all were ready" if self.policy and
+                    self.policy.workers > 1 else ", before it was ready")
+            if wait_status == 0 and self.command:
+                how += f"; {_OUT_OF_REACH}"
+        if traceback:
+            return DaemonizeError(f"{how}:", details=traceback.splitlines())
         logs = {path: (fd, size) for path, fd, size in zip(
                     self.wanted[1:], self.opened[1:], self.sizes[1:])
                 if isinstance(path, str)
@@ -2337,6 +2669,8 @@ class _Self:
         self.inherits = True            # of a stderr that is not named
         self.task: int | None = None    # the number of a worker
         self.killed = 0                 # its exit status, by a SIGTERM
+        self.is_awaited = False         # until ready()
+        self.excepthook: Any = None     # the one before ours
 
     def is_daemon(self) -> bool:
         return self.pid == os.getpid()      # not so in a child it has forked
@@ -2388,6 +2722,10 @@ class _Self:
         self.pidfile = start.held
         self.log_paths = start.log_paths
         self.inherits = start.foreground
+        self.is_awaited = start.patience < _FOREVER
+        if self.is_awaited and sys.excepthook != self.report_exception:
+            self.excepthook = sys.excepthook
+            sys.excepthook = self.report_exception
         atexit.register(self.remove_pidfile)
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self.exit_on_sigterm)
@@ -2397,6 +2735,21 @@ class _Self:
                 setattr(sys, name, open(fd, "w" if fd else "r", 1,
                                         errors="backslashreplace"))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+    def report_exception(self, kind: Any, error: Any, where: Any) -> None:
+        """As sys.excepthook: for the launching terminal, too."""
+        self.excepthook(kind, error, where)
+        if self.is_awaited:
+            import traceback
+            text = "".join(traceback.format_exception(kind, error, where))
+            _notify(f"{_TRACEBACK}=" + text[-8192:].replace("\n", "\r"))
+
+    def be_ready(self) -> None:
+        if self.is_awaited and self.task is None:
+            os.environ.pop("NOTIFY_SOCKET", None)   # its reader leaves now
+        self.is_awaited = False
+        if sys.excepthook == self.report_exception:
+            sys.excepthook = self.excepthook
 
     def exit_on_sigterm(self, number: int, frame: object) -> None:
         if self.is_daemon():
@@ -2453,7 +2806,7 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
               chdir: Path | None = "/", umask: int | None = 0o022,
               user: User = None, group: User = None,
               keep_fds: Iterable[Any] = (), foreground: bool = False,
-              wait: float = 0) -> None:
+              wait: float = 0, notify_await: float | None = None) -> None:
     """Make the calling program a daemon, as daemon(7) has it.
 
     Returns in the daemon: a new process in a new session, without a
@@ -2481,6 +2834,13 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     foreground  do not fork: same process, session, terminal, environment,
                 descriptors, and streams where they are None
     wait        seconds in which a death of the daemon is a failed start
+    notify_await
+                seconds in which the program must call ready(), or say
+                READY=1 as sd_notify(3) has it (the extensions of which it
+                may ask count): if it ends before, or is late and ended for
+                it, that is a failed start, and raises in the calling
+                process, with the traceback.  Replaces wait; in the
+                foreground an init awaits it instead
 
     In the daemon SIGTERM raises SystemExit(0), so that finally blocks and
     atexit handlers run, unless the program handles SIGTERM itself.  No
@@ -2491,9 +2851,24 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     _require_posix()
     start = _Start(pidfile, (stdin, stdout, stderr), chdir=chdir,
                    umask=umask, user=user, group=group, keep_fds=keep_fds,
-                   foreground=foreground, wait=wait)
+                   foreground=foreground, wait=wait,
+                   notify_await=notify_await)
     _become_daemon(start)
     start.tell_success()
+
+
+def ready() -> None:
+    """Tell whoever waits that this program is ready to serve.
+
+    That is the launching process, under notify_await; in the foreground
+    whatever init has set NOTIFY_SOCKET, as systemd does for Type=notify: it
+    is told READY=1 (sd_notify(3)).  In a worker of a Daemon it is that
+    worker that is ready.  Where nobody waits, or any more, it does nothing.
+    Raises DaemonizeError if NOTIFY_SOCKET exists and refuses the message.
+    """
+    _require_posix()
+    _notify("READY=1")
+    _SELF.be_ready()
 
 
 # ---- supervise() and fork_processes() -----------------------------------
@@ -2754,8 +3129,8 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
 
 
 def _stop(path: str, schedule: list[tuple[int, float]],
-          first: int | None = None, owner: int | None = None
-          ) -> tuple[str, str]:
+          first: int | None = None, owner: int | None = None,
+          is_shown: bool = False) -> tuple[str, str]:
     """(who was ended, why the pidfile could not be removed)
 
     What a supervisor leaves is ended, too: it was killed, by us or before.
@@ -2773,7 +3148,7 @@ def _stop(path: str, schedule: list[tuple[int, float]],
                     schedule = [            # same schedule: let it be first
                         (sig, seconds + (sig != signal.SIGKILL))
                         for sig, seconds in schedule]
-                schedule = _end([daemon], schedule)
+                schedule = _end([daemon], schedule, _Waiting(is_shown))
             except NotRunning:
                 if not pidfile.workers()[0]:
                     raise
@@ -2972,6 +3347,8 @@ usage: daemonize.py [options] -- command [args...]     start it as a daemon
   -u, --user USER[:GROUP]  and -g, --group GROUP: names or numbers
   -f, --foreground      do not detach: for systemd, runit, s6, docker
       --wait SEC        a death within SEC fails the start [0.2; 0: off]
+      --notify-await    the start is done when it says READY=1 (sd_notify)
+      --notify-timeout SEC  [60]; later: 124, and it is ended
 
   -r, --respawn         supervise: start it again when it fails
       --respawn-always  also after an exit 0
@@ -3012,20 +3389,23 @@ def _octal(word: str) -> int:
 _OPTIONS = (    # letter, long option; with = where it takes a value
     "p pidfile=", "i stdin=", "o stdout=", "e stderr=", "d chdir=",
     "k umask=", "u user=", "g group=", "f foreground", "  wait=",
-    "r respawn", "  respawn-always", "  respawn-delay=", "  respawn-max=",
-    "  respawn-period=", "w workers=", "H log-reopen", "  log-size=",
-    "  log-keep=", "S syslog", "T syslog-tag=", "  status", "  json",
-    "  stop", "  restart", "s signal=", "R retry=", "  oknodo", "v verbose",
-    "q quiet", "  version", "h help")
+    "  notify-await", "  notify-timeout=", "r respawn", "  respawn-always",
+    "  respawn-delay=", "  respawn-max=", "  respawn-period=", "w workers=",
+    "H log-reopen", "  log-size=", "  log-keep=", "S syslog",
+    "T syslog-tag=", "  status", "  json", "  stop", "  restart",
+    "s signal=", "R retry=", "  oknodo", "v verbose", "q quiet",
+    "  version", "h help")
 _ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
 _CONVERSIONS: dict[str, Callable[[str], Any]] = {
-    "umask": _octal, "wait": _seconds, "signal": _signal_number,
+    "umask": _octal, "wait": _seconds, "notify-timeout": _seconds,
+    "signal": _signal_number,
     "retry": _schedule, "respawn-delay": _seconds, "respawn-max": _count,
     "respawn-period": _seconds, "workers": lambda word: _count(word, 1),
     "log-size": _size, "log-keep": _count}
 _SUPERVISES = ("respawn", "respawn-always", "workers")
 _GOES_WITH: dict[str, tuple[str, ...]] = {
-    "json": ("status",), "respawn-delay": _SUPERVISES,
+    "json": ("status",), "notify-timeout": ("notify-await",),
+    "respawn-delay": _SUPERVISES,
     "respawn-max": _SUPERVISES, "respawn-period": _SUPERVISES,
     "log-reopen": ("stdout", "stderr"), "log-size": ("stdout", "stderr"),
     "log-keep": ("log-size",), "syslog-tag": ("syslog",)}
@@ -3105,6 +3485,10 @@ class _CommandLine:
                 self.complain(error)    # what it boasts of is true, though
         return 0
 
+    def hear(self, news: dict[str, str]) -> None:
+        if news.get("STATUS"):
+            self.boast(_printable("status: " + news["STATUS"]))
+
     def owner(self) -> int | None:
         """--user, whom a pidfile may belong to beside root."""
         user, group = self.options.get("user"), self.options.get("group")
@@ -3142,13 +3526,16 @@ class _CommandLine:
             get("pidfile"), map(get, ("stdin", "stdout", "stderr")),
             self.command, self.policy(), chdir=get("chdir"),
             umask=get("umask"), user=get("user"), group=get("group"),
-            foreground="foreground" in self.options, wait=get("wait", 0.2))
+            foreground="foreground" in self.options, wait=get("wait", 0.2),
+            notify_await=get("notify-timeout", 60.0)
+            if "notify-await" in self.options else None)
 
     def start(self, wanted: _Start | None = None) -> int:
         wanted = wanted or self.wanted()
         if wanted.foreground:
             wanted.stay()       # does not return
-        note, pid = wanted.detach()
+        note, pid = wanted.detach(_Waiting("quiet" not in self.options),
+                                  self.hear)
         if not note:
             return self.boast(f"started, pid {pid}")
         self.complain(DaemonizeError(note))
@@ -3167,14 +3554,15 @@ class _CommandLine:
             wanted.pidfile = None
         try:
             _stop(self.path, self.options.get("retry", _schedule()),
-                  owner=self.owner())
+                  None, self.owner(), "quiet" not in self.options)
         except NotRunning:
             pass                # then there is only the start
         return self.start(wanted)
 
     def stop(self) -> int:
         who, why = _stop(self.path, self.options.get("retry", _schedule()),
-                         self.options.get("signal"), self.owner())
+                         self.options.get("signal"), self.owner(),
+                         "quiet" not in self.options)
         if why:
             self.complain(DaemonizeError(f"stopped {who}, but {why}"))
         return self.boast(f"stopped {who}")

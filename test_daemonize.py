@@ -2394,6 +2394,29 @@ class ServiceTest(DaemonTestCase):
         self.assertIn("bye bye", self.read("log"))
         self.assert_nothing_left()
 
+    def test_redis_is_ready_when_it_says_so(self):
+        if not shutil.which("redis-server"):
+            self.skipTest("redis-server is not installed")
+        port = self.free_port()
+        command = ["redis-server", "--supervised", "systemd", "--port",
+                   str(port), "--dir", self.dir, "--save", ""]
+        for options in (), ("-r",):
+            out = self.ok("-vp", self.p, "-o", "log", "--notify-await",
+                          *options, *command)
+            with socket.create_connection(("127.0.0.1", port), 10):
+                pass            # at once
+            self.assertRegex(out, r"daemonize: status: Ready to accept .*\n"
+                             r"daemonize: started, pid \d+\n\Z")
+            self.ok("-p", self.p, "--stop")
+        status, _, err = self.cli(
+            "-p", self.p, "-o", "log", "--notify-await", "redis-server",
+            "--supervised", "systemd", "--port", "no port")
+        self.assertEqual(status, 125)
+        self.assertRegex(err, r"redis-server exited with status 1 after "
+                         r"[\d.]+ s, before it was ready; the last that it")
+        self.assertIn("argument couldn't be parsed", err)
+        self.assert_nothing_left()
+
     NGINX = ("pid %(dir)s/nginx.pid; error_log stderr; worker_processes 2;\n"
              "events {}\nhttp { access_log off;\n"
              "client_body_temp_path %(dir)s; proxy_temp_path %(dir)s;\n"
@@ -4058,7 +4081,858 @@ class SuperviseTest(SupervisedTestCase):
         self.assert_nothing_left()
 
 
-# ---- The source and the README -------------------------------------------
+# ---- Readiness -----------------------------------------------------------
+
+class NotifyTestCase(SupervisedTestCase):
+    """Services that follow orders: each word is a step."""
+
+    SERVICE = r"""
+import array, os, select, signal, socket, sys, time
+def say(text, *fds):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        sender.connect(os.environ["NOTIFY_SOCKET"].replace("@", "\0", 1))
+        sender.sendmsg([text.encode()], [
+            (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", fds))]
+            if fds else [])
+def touch(name):
+    os.rename(os.open(name + ".new", os.O_CREAT) and name + ".new", name)
+def forked(step, *calls):
+    pid = os.fork()
+    if not pid:
+        for call in calls or (lambda: follow(step),):
+            call()
+        os._exit(0)
+    os.waitpid(pid, 0)
+def barrier():
+    reader, writer = os.pipe()
+    say("BARRIER=1", writer)
+    os.close(writer)
+    return select.select([reader], [], [], 20)[0] and os.read(reader, 1) == b""
+def follow(step):
+    verb, _, rest = step.partition(" ")
+    if "=" in verb:
+        say(step)
+    elif verb == "print":
+        print(rest, flush=True)
+    elif verb == "touch":
+        touch(rest)
+    elif verb == "await":
+        while not os.path.exists(rest):
+            time.sleep(0.01)
+    elif verb == "barrier":
+        touch(rest if barrier() else "unanswered")
+    elif verb == "exit":
+        os._exit(int(rest))
+    elif verb == "kill":
+        os.kill(os.getpid(), int(rest))
+    elif verb == "only":
+        number, _, step = rest.partition(" ")
+        if number == os.environ["DAEMONIZE_WORKER"]:
+            follow(step)
+    elif verb == "child":
+        forked(rest)
+    elif verb == "asking":
+        forked(rest, lambda: follow(rest), barrier)
+    elif verb == "setsid":
+        forked(rest, os.setsid, lambda: follow(rest))
+    elif verb == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif verb == "polite":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(
+            print("bye", flush=True) or 0))
+    elif verb == "seen":
+        with open(rest + ".new", "w") as file:
+            for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
+                print(os.environ.get(name), file=file)
+            print(os.getpid(), file=file)
+        os.rename(rest + ".new", rest)
+    else:
+        raise ValueError(step)
+for step in sys.argv[1:]:
+    follow(step)
+while True:
+    time.sleep(0.05)
+"""
+
+    def service(self, *steps):
+        self.write("service.py", self.SERVICE)
+        return ("--", sys.executable, *FAST, self.path("service.py"), *steps)
+
+    def launch(self, *args, **options):
+        return self.popen([*self.CLI, "-p", self.p, "--notify-await", *args],
+                          **options)
+
+    def touch(self, name):
+        self.write(name + ".new", "")
+        os.rename(self.path(name + ".new"), self.path(name))
+
+    def await_file(self, name):
+        wait_until(lambda: os.path.exists(self.path(name)), what=name)
+
+    def ends(self, process, status, out="", err=""):
+        seen = process.communicate(timeout=30)
+        self.assertEqual((process.returncode, *seen), (status, out, err))
+
+    def still_waits(self, launcher, seconds=0.2):
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + seconds)
+        self.assertIsNone(launcher.poll())
+
+    def environ_of(self, pid, name):
+        """Of a command: not until its exec is over."""
+        with open("/proc/%d/environ" % pid, "rb") as file:
+            found = dict(field.partition(b"=")[::2]
+                         for field in file.read().split(b"\0"))
+        return found.get(name.encode(), b"").decode()
+
+
+class ReadinessTest(NotifyTestCase):
+
+    def test_it_returns_when_the_command_is_ready(self):
+        launcher = self.launch(*self.service("touch up", "await go",
+                                             "READY=1"))
+        self.await_file("up")
+        self.assertIsNone(launcher.poll())
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+        self.touch("go")
+        self.ends(launcher, 0)
+        pid = self.pid()
+        self.assertTrue(is_alive(pid))
+        wait_until(lambda: marked(self.dir) == [pid])   # nothing of us stays
+        self.stop()
+
+    def test_other_words_are_not_readiness(self):
+        launcher = self.launch(*self.service(
+            "MAINPID=1\nREADY=0", "STATUS=READY=1", "READY=11", "X=\nREADY",
+            "touch up", "await go", "MAINPID=1\nREADY=1\nERRNO=2"))
+        self.await_file("up")
+        self.still_waits(launcher)
+        self.touch("go")
+        self.ends(launcher, 0)
+
+    def test_verbose_shows_the_status(self):
+        steps = self.service("STATUS=half\x1b[2J way", "STATUS=",
+                             "STATUS=" + "x" * 5000, "await go",
+                             "STATUS=on port 80\nREADY=1")
+        launcher = self.launch("-v", *steps)
+        self.assertEqual(launcher.stdout.readline(),    # as they come
+                         "daemonize: status: half\\x1b[2J way\n")
+        self.assertEqual(launcher.stdout.readline(),
+                         "daemonize: status: " + "x" * 900 + "\n")
+        self.touch("go")
+        out, err = launcher.communicate(timeout=30)
+        self.assertEqual((launcher.returncode, out, err), (
+            0, "daemonize: status: on port 80\n"
+            "daemonize: started, pid %d\n" % self.pid(), ""))
+        self.stop()
+        self.ends(self.launch(*steps), 0)
+        self.stop()
+        self.ends(self.launch("-vq", *steps), 0)
+
+    def test_a_death_first_fails_the_start_at_once(self):
+        for step, how in (("exit 3", "exited with status 3"),
+                          ("exit 0", "exited with status 0"),
+                          ("kill 11", "killed by SIGSEGV")):
+            status, out, err = self.cli(
+                "-p", self.p, "-o", "log", "--notify-await",
+                "--notify-timeout", "1000", *self.service(
+                    "print no\x07 config", "STATUS=x", step))
+            self.assertEqual((status, out), (125, ""))
+            self.assertRegex(err, r"\Adaemonize: .*%s after [\d.]+ s, before "
+                             r"it was ready.*; the last that it wrote to log:"
+                             r"\n    no\\x07 config\n\Z" % how)
+            self.assertEqual("out of reach" in err, step == "exit 0")
+            self.assertFalse(os.path.exists(self.p))
+            self.assert_nothing_left()
+        self.fails(127, "command not found: .*", "--notify-await", "nosuch")
+        self.broken_elf("cmd")
+        self.fails(127, "./cmd exists, but .*", "--notify-await", "./cmd")
+
+    def test_a_death_after_it_is_none(self):
+        self.ok("-p", self.p, "--notify-await", *self.service(
+            "READY=1", "barrier answered", "exit 3"))
+        self.await_file("answered")
+        wait_until(lambda: self.cli("-p", self.p, "--status")[0] == 1)
+        self.assert_nothing_left()
+
+    def test_readiness_and_death_at_once(self):
+        """Nobody knows which the starter sees; it must be one of them."""
+        for step, statuses in (("exit 0", (0,)), ("exit 4", (0, 125))):
+            status, _, err = self.cli("-p", self.p, "--notify-await",
+                                      *self.service("READY=1", step))
+            self.assertIn(status, statuses, err)
+            self.assertNotIn("Traceback", err)
+            self.assert_nothing_left()
+
+    def test_not_ready_in_time(self):
+        began = time.monotonic()
+        status, out, err = self.cli(
+            "-p", self.p, "-o", "log", "--notify-await", "--notify-timeout",
+            "0.5", *self.service("polite", "STATUS=loading\x07", "child "
+                                 "touch up"))
+        self.assertEqual((status, out), (124, ""))
+        self.assertRegex(err, r"\Adaemonize: \S+ was not ready in 0\.[5-9] s:"
+                         r" its last status was loading\\x07\n\Z")
+        self.assertLess(time.monotonic() - began, 8)
+        self.assertEqual(self.read("log"), "bye\n")     # TERM came first
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+        self.fails(124, "sleep was not ready in 0.1 s: READY=1 did not come",
+                   "--notify-await", "--notify-timeout", "0.1", "sleep", "9")
+
+    def test_one_that_is_late_and_deaf_is_killed(self):
+        status, _, err = self.python(
+            "import daemonize, sys\n"
+            "daemonize._schedule = lambda: [(15, 0.1), (9, 5)]\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
+            "--notify-await", "--notify-timeout", "0.3",
+            *self.service("deaf", "child touch up", "READY=0"))
+        self.assertEqual(status, 124, err)
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+
+    def test_it_may_ask_for_more_time(self):
+        launcher = self.launch("--notify-timeout", "0.6", *self.service(
+            "EXTEND_TIMEOUT_USEC=60000000", "EXTEND_TIMEOUT_USEC=x",
+            "EXTEND_TIMEOUT_USEC=-1", "EXTEND_TIMEOUT_USEC=\xb2",
+            "EXTEND_TIMEOUT_USEC=1", "EXTEND_TIMEOUT_USEC=" + "9" * 5000,
+            "await go", "READY=1"))
+        self.still_waits(launcher, 1)
+        self.touch("go")
+        self.ends(launcher, 0)
+        self.stop()
+        # Microseconds: less than the time there is changes nothing
+        self.fails(124, r"\S+ was not ready in [01]\.\d s: .*",
+                   "--notify-await", "--notify-timeout", "0.1",
+                   *self.service("EXTEND_TIMEOUT_USEC=400000"))
+
+    @unittest.skipUnless(LINUX, "the kernel names senders on Linux")
+    def test_only_its_own_session_is_believed(self):
+        launcher = self.launch("-v", "--notify-timeout", "2", *self.service(
+            "touch up", "setsid READY=1\nSTATUS=forged"))
+        self.await_file("up")
+        name = self.environ_of(self.pid(), "NOTIFY_SOCKET")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            with contextlib.suppress(ConnectionRefusedError):
+                for _ in range(300):
+                    sender.sendto(b"READY=1\nSTATUS=forged\n"
+                                  b"EXTEND_TIMEOUT_USEC=99000000",
+                                  name.replace("@", "\0"))
+        out, err = launcher.communicate(timeout=30)
+        self.assertEqual((launcher.returncode, out), (124, ""))
+        self.assertRegex(err, r"READY=1 came from pid \d+, which is not of "
+                         "its session, or had gone\n")
+        self.assert_nothing_left()
+
+    def test_a_child_is_believed(self):
+        self.ok("-p", self.p, "--notify-await", *self.service(
+            "asking READY=1"))
+        self.ok("-p", self.p, "--notify-await", "--restart", "--", "sh",
+                "-c", "%s; exec sleep 1000" % " ".join(
+                    "'%s'" % word for word in
+                    self.service("READY=1", "barrier x", "exit 0")[1:]))
+        self.stop()
+
+    def test_a_barrier_is_answered(self):
+        """Before readiness, with it, and for a moment after it."""
+        self.ok("-p", self.p, "--notify-await", *self.service(
+            "barrier a", "READY=1", "barrier b", "STATUS=x", "barrier c"))
+        for name in "abc":
+            self.await_file(name)
+        self.assertFalse(os.path.exists(self.path("unanswered")))
+
+    def test_systemd_notify(self):
+        if not shutil.which("systemd-notify"):
+            self.skipTest("systemd is not installed")
+        script = ("set -e; systemd-notify --status=hello; "
+                  "systemd-notify --ready; touch survived; exec sleep 1000")
+        self.assertRegex(
+            self.ok("-vp", self.p, "--notify-await", "sh", "-c", script),
+            r"\Adaemonize: status: hello\ndaemonize: started, pid \d+\n\Z")
+        self.await_file("survived")
+        self.stop()
+        os.remove(self.path("survived"))
+        self.ok("-p", self.p, "--notify-await", "-w", "2", "sh", "-c", script)
+        self.await_file("survived")
+        os.remove(self.path("survived"))
+        os.kill(self.workers()[0][1], signal.SIGKILL)
+        self.await_file("survived")         # its successor is answered, too
+        self.stop()
+
+    def abandon(self, *args):
+        """Kills a launcher; its starter sees that it is late after that."""
+        self.write("program.py", (
+            "import daemonize, os, sys, time\n"
+            "time_out = daemonize._Start.time_out\n"
+            "def late(*args):\n"
+            "    while not os.path.exists('killed'): time.sleep(0.01)\n"
+            "    return time_out(*args)\n"
+            "daemonize._Start.time_out = late\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        launcher = self.popen([
+            sys.executable, "program.py", "-p", self.p, "--notify-await",
+            "--notify-timeout", "0.05", *args])
+        self.await_file("up")
+        launcher.kill()
+        launcher.wait()
+        self.touch("killed")
+
+    def test_a_killed_launcher_does_not_harm_the_daemon(self):
+        self.abandon(*self.service("touch up"))
+        pid = self.pid()
+        wait_until(lambda: marked(self.dir) == [pid])   # the starter leaves
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+        self.stop()
+        launcher = self.launch(*self.service("touch up2", "await go",
+                                             "READY=1", "barrier answered"))
+        self.await_file("up2")
+        launcher.kill()
+        self.touch("go")
+        self.await_file("answered")
+        wait_until(lambda: marked(self.dir) == [self.pid()])
+
+    def test_a_killed_launcher_does_not_harm_the_workers(self):
+        self.abandon("-w", "2", *self.service("only 1 touch up"))
+        wait_until(lambda: len(marked(self.dir)) == 3)
+        self.assertEqual(len(self.workers()), 2)
+        self.stop()
+
+    def test_stopped_while_it_is_awaited(self):
+        launcher = self.launch(*self.service("touch up"))
+        self.await_file("up")
+        self.ok("-p", self.p, "--stop")
+        _, err = launcher.communicate(timeout=30)
+        self.assertEqual(launcher.returncode, 125)
+        self.assertIn("killed by SIGTERM", err)
+        self.assert_nothing_left()
+
+    def test_a_stop_and_a_start_while_the_starter_lingers(self):
+        """The next one's children are found, too, while it is awaited."""
+        self.ok("-p", self.p, "--notify-await", *self.service("READY=1"))
+        self.ok("-p", self.p, "--stop")
+        launcher = self.popen([*self.CLI, "-p", self.p, "--wait", "60", "--",
+                               "sh", "-c", "sleep 1000 & touch up; wait"])
+        self.await_file("up")
+        self.ok("-p", self.p, "--stop")
+        launcher.communicate(timeout=30)
+        self.assert_nothing_left()
+
+    def test_the_lingering_starter_keeps_no_pipe_of_ours(self):
+        reader, writer = os.pipe()
+        self.ok("-p", self.p, "--notify-await", *self.service("READY=1"),
+                pass_fds=[writer])
+        os.close(writer)
+        began = time.monotonic()
+        with open(reader) as pipe:
+            self.assertEqual(pipe.read(), "")
+        self.assertLess(time.monotonic() - began, 0.9)
+
+    def test_it_replaces_wait_and_needs_nothing_else(self):
+        self.ok("--wait", "100", "--notify-await", *self.service("READY=1"))
+        self.all_fail(2, [
+            ("--notify-timeout goes with --notify-await",
+             ("--notify-timeout", "5", "true")),
+            (r"bad --notify-timeout: -1 \(see --help\)",
+             ("--notify-await", "--notify-timeout", "-1", "true")),
+            (r"bad --notify-timeout: x \(see --help\)",
+             ("--notify-await", "--notify-timeout", "x", "true"))])
+
+    @unittest.skipUnless(ROOT, "only root can change users")
+    def test_another_user_is_believed(self):
+        os.chmod(self.dir, 0o777)
+        for options in (), ("-w", "2"):
+            self.ok("-p", self.p, "-u", "nobody", "--notify-await", *options,
+                    "--", "/usr/bin/python3", *FAST, "-c", self.SERVICE,
+                    "READY=1")
+            self.ok("-p", self.p, "-u", "nobody", "--stop")
+
+    def test_without_abstract_sockets(self):
+        """A socket in /tmp then, which nobody else can enter."""
+        def start(*args):
+            return self.python(
+                "import daemonize, sys\n"
+                "daemonize._ABSTRACT = False\n"
+                "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
+                "--notify-await", *args)
+        options = ("-u", "nobody") if ROOT else ()
+        python = "/usr/bin/python3" if ROOT else sys.executable
+        os.chmod(self.dir, 0o777)
+        for workers in (), ("-w", "2"):
+            self.assertEqual(start(
+                *options, *workers, "--", python, *FAST, "-c", self.SERVICE,
+                "seen env", "READY=1", "barrier answered")[::2], (0, ""))
+            self.await_file("answered")
+            address = self.read("env").split()[0]
+            self.assertRegex(address, r"\A/tmp/daemonize-\d+-\w{16}/socket\Z")
+            if workers:         # the supervisor's, as long as it lives
+                self.assertTrue(stat.S_ISSOCK(os.stat(address).st_mode))
+                self.assertEqual(os.stat(address).st_mode & 0o777, 0o600)
+            self.ok("-p", self.p, *options, "--stop")
+            wait_until(lambda: not os.path.exists(os.path.dirname(address)))
+            for name in "env", "answered":
+                os.remove(self.path(name))
+        self.assertEqual(start("--notify-timeout", "0.2", "sleep",
+                               "99")[0], 124)
+        self.assert_nothing_left()
+
+
+class WorkersReadinessTest(NotifyTestCase):
+
+    def test_ready_when_all_workers_are(self):
+        launcher = self.launch("-vw", "3", *self.service(
+            "only 1 STATUS=first", "only 1 touch one", "only 1 await go",
+            "READY=1"))
+        self.await_file("one")
+        self.still_waits(launcher)
+        self.touch("go")
+        out, err = launcher.communicate(timeout=30)
+        self.assertEqual((launcher.returncode, out, err), (
+            0, "daemonize: status: worker 1: first\n"
+            "daemonize: started, pid %d\n" % self.pid(), ""))
+        self.assertEqual(len(self.workers()), 3)
+        self.stop()
+
+    def test_a_death_first_fails_the_start(self):
+        for step, how in (("exit 0", "exited with status 0"),
+                          ("kill 9", "killed by SIGKILL")):
+            status, _, err = self.cli(
+                "-p", self.p, "-o", "log", "--notify-await", "-w", "3",
+                "--notify-timeout", "100", *self.service(
+                    "only 1 print words", "only 1 " + step, "READY=1"))
+            self.assertEqual(status, 125)
+            self.assertRegex(err, r"\Adaemonize: worker 1 %s after [\d.]+ s, "
+                             "before all were ready" % how)
+            self.assertIn("\n    words\n", err)
+            self.assertFalse(os.path.exists(self.p))
+            self.assert_nothing_left()
+        self.fails(127, "command not found: .*", "--notify-await", "-r",
+                   "nosuch")
+
+    def test_an_exit_0_after_readiness_is_none(self):
+        self.ok("-p", self.p, "--notify-await", "-w", "2", *self.service(
+            "READY=1", "only 0 exit 0", "only 1 touch one"))
+        self.assertEqual([number for number, _ in self.workers()], [1])
+        self.stop()
+
+    def test_not_ready_in_time(self):
+        status, _, err = self.cli(
+            "-p", self.p, "-o", "log", "--notify-await", "--notify-timeout",
+            "0.5", "-w", "2", "--retry", "TERM/0.2", *self.service(
+                "only 0 deaf", "only 1 polite", "only 1 READY=1",
+                "only 0 STATUS=slow"))
+        self.assertEqual(status, 124)
+        self.assertRegex(err, r"\Adaemonize: \S+ was not ready in 0\.[5-9] s:"
+                         " its last status was worker 0: slow\n\\Z")
+        self.assertIn("bye\n", self.read("log"))
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+
+    def test_it_may_ask_for_more_time(self):
+        launcher = self.launch("-w", "2", "--notify-timeout", "0.6",
+                               *self.service("EXTEND_TIMEOUT_USEC=60000000",
+                                             "await go", "READY=1"))
+        self.still_waits(launcher, 1)
+        self.touch("go")
+        self.ends(launcher, 0)
+        self.stop()
+
+    def test_a_stranger_is_named(self):
+        self.assertRegex(self.cli(
+            "--notify-await", "--notify-timeout", "0.8", "-r",
+            *self.service("setsid READY=1"))[2],
+            r"READY=1 came from pid \d+, which is not of its session")
+
+    def test_ready_and_dead_before_it_is_heard(self):
+        """The sender was our child: believed, although it has been reaped."""
+        self.ok("-p", self.p, "--notify-await", "-w", "4", *self.service(
+            "READY=1", "exit 0"))
+        self.assert_nothing_left()
+
+    def test_a_supervisor_for_the_log_alone(self):
+        launcher = self.launch("-vo", "log", "--log-size", "1M",
+                               *self.service("print words", "touch up",
+                                             "await go", "READY=1"))
+        self.await_file("up")
+        self.touch("go")
+        out, _ = launcher.communicate(timeout=30)
+        self.assertEqual((launcher.returncode, out), (
+            0, "daemonize: started, pid %d\n" % self.pid()))
+        self.assertEqual(self.read("log"), "words\n")
+        self.stop()
+
+    def test_stopped_while_they_are_awaited(self):
+        launcher = self.launch("-w", "2", *self.service("only 1 touch up"))
+        self.await_file("up")
+        self.ok("-p", self.p, "--stop")
+        self.ends(launcher, 125, "", "daemonize: the start was broken off by "
+                  "a signal\n")
+        self.assert_nothing_left()
+
+
+class ReadyTest(NotifyTestCase):
+    """The library: daemonize(notify_await=...) and ready()."""
+
+    def daemonized(self, body, patience=60):
+        return self.python(
+            "import os, sys, time\n"
+            "from daemonize import DaemonizeError, daemonize, ready\n"
+            "try:\n"
+            "    daemonize('p', stdout='log', chdir=None, wait=60,\n"
+            "              notify_await=%s)\n"
+            "except DaemonizeError as error:\n"
+            "    print(error.exit_status, error)\n"
+            "    sys.exit(9)\n" % patience + body)
+
+    def test_it_returns_when_the_program_is_ready(self):
+        self.assertEqual(self.daemonized(
+            "before = sys.excepthook\n"
+            "ready()\n"
+            "print(os.environ.get('NOTIFY_SOCKET'),\n"
+            "      before == sys.excepthook,\n"
+            "      sys.excepthook == sys.__excepthook__)\n"
+            "ready()\n"
+            "print('again', flush=True)\n"
+            "idle()\n"), (0, "", ""))
+        self.await_log("again")
+        self.assertEqual(self.read("log"), "None False True\nagain\n")
+        self.assertIn("running", self.ok("-p", self.p, "--status"))
+        wait_until(lambda: marked(self.dir) == [self.pid()])
+        self.stop()
+
+    def test_the_launcher_waits_for_it(self):
+        self.write("program.py", IDLE + (
+            "import os, time\n"
+            "from daemonize import daemonize, ready\n"
+            "daemonize('p', chdir=None, notify_await=60)\n"
+            "open('up', 'w').close()\n"
+            "while not os.path.exists('go'): time.sleep(0.01)\n"
+            "ready()\nidle()\n"))
+        launcher = self.popen([sys.executable, "program.py"])
+        self.await_file("up")
+        self.assertIsNone(launcher.poll())
+        self.touch("go")
+        self.ends(launcher, 0)
+
+    def test_an_exception_before_it_shows_its_traceback(self):
+        body = ("def load():\n"
+                "    raise LookupError('no \\x1b config')\n"
+                "load()\n")
+        status, out, err = self.daemonized(body)
+        self.assertEqual((status, err), (9, ""))
+        self.assertRegex(out, r"\A125 the daemon exited with status 1 after "
+                         r"[\d.]+ s, before it was ready:\n"
+                         r"    Traceback \(most recent call last\):\n")
+        self.assertIn(", in load\n", out)
+        self.assertTrue(out.endswith(
+            "    LookupError: no \\x1b config\n"), out)
+        self.assertIn("LookupError: no \x1b config\n", self.read("log"))
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+        # uncaught, and without a log
+        status, out, err = self.python(
+            "from daemonize import daemonize\n"
+            "daemonize('p', notify_await=60)\n" + body)
+        self.assertEqual((status, out), (1, ""))
+        self.assertIn("\n    LookupError: no \\x1b config\n", err)
+        self.assertIn("before it was ready", err)
+
+    def test_a_program_with_a_hook_of_its_own(self):
+        status, out, _ = self.daemonized(
+            "theirs = sys.excepthook\n"
+            "def hook(*error):\n"
+            "    print('hooked', flush=True)\n"
+            "    theirs(*error)\n"
+            "sys.excepthook = hook\n"
+            "raise LookupError('no config')\n")
+        self.assertEqual(status, 9)
+        self.assertIn("LookupError: no config\n", out)
+        self.assertIn("hooked", self.read("log"))
+
+    def test_a_long_traceback_is_cut(self):
+        status, out, _ = self.daemonized(
+            "raise LookupError('x' * 100000 + 'end')\n")
+        self.assertEqual(status, 9)
+        self.assertTrue(out.endswith("xxxend\n"))
+        self.assertLess(len(out), 9000)
+
+    def test_other_ends_before_it(self):
+        for body, how in (("sys.exit(3)", "exited with status 3"),
+                          ("os._exit(0)", "exited with status 0"),
+                          ("", "exited with status 0"),
+                          ("os.abort()", "killed by SIGABRT"),
+                          ("os.kill(os.getpid(), 15)\nidle()",
+                           "exited with status 0")):
+            status, out, err = self.daemonized(
+                "print('words', flush=True)\n" + body)
+            self.assertEqual((status, err), (9, ""))
+            self.assertRegex(out, r"\A125 the daemon %s after [\d.]+ s, "
+                             "before it was ready; the last that it wrote to "
+                             "log:\n    words\n" % how)
+            self.assert_nothing_left()
+            os.remove(self.log)
+
+    def test_not_ready_in_time(self):
+        status, out, err = self.daemonized(
+            "try: idle()\n"
+            "finally: print('bye', flush=True)\n", patience=0.3)
+        self.assertEqual((status, err), (9, ""))
+        self.assertRegex(out, r"\A124 the daemon was not ready in 0\.[3-9] s:"
+                         r" ready\(\) was not called\n\Z")
+        self.assertEqual(self.read("log"), "bye\n")
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
+
+    def test_a_killed_launcher_does_not_harm_the_daemon(self):
+        self.write("program.py", IDLE + (
+            "import os, time\n"
+            "from daemonize import daemonize, ready\n"
+            "daemonize('p', stdout='log', chdir=None, notify_await=60)\n"
+            "open('up', 'w').close()\n"
+            "while not os.path.exists('go'): time.sleep(0.01)\n"
+            "ready()\nprint('ready', flush=True)\nidle()\n"))
+        launcher = self.popen([sys.executable, "program.py"])
+        self.await_file("up")
+        launcher.kill()
+        self.touch("go")
+        self.await_log("ready")
+        wait_until(lambda: marked(self.dir) == [self.pid()])
+
+    def test_nobody_waits(self):
+        self.assertEqual(self.python(
+            "import os, daemonize\n"
+            "daemonize.ready()\n"
+            "for name in ('/no/such/socket', '@daemonize-no-such', 'vsock:1',"
+            " '', os.path.abspath('program.py')):\n"
+            "    os.environ['NOTIFY_SOCKET'] = name\n"
+            "    daemonize.ready()\n"
+            "daemonize.daemonize('p', chdir=None)\n"
+            "daemonize.ready()\n"
+            "open('up', 'w').close()\n"
+            "idle()\n"), (0, "", ""))
+        self.await_file("up")
+        self.stop()
+
+    def test_a_socket_that_refuses(self):
+        with socket.socket(socket.AF_UNIX) as stream:
+            stream.bind(self.path("socket"))
+            stream.listen(1)
+            self.env["NOTIFY_SOCKET"] = self.path("socket")
+            status, _, err = self.python("import daemonize\n"
+                                         "daemonize.ready()\n")
+        self.assertEqual(status, 1)
+        self.assertIn("DaemonizeError: cannot notify %s: Protocol wrong" %
+                      self.path("socket"), err)
+
+    def test_bad_values(self):
+        for value in "-1", "'x'", "float('nan')":
+            self.assertIn("ValueError", self.python(
+                "import daemonize\n"
+                "daemonize.daemonize(notify_await=%s)\n" % value)[2])
+
+    PROGRAM = (
+        "import os, sys, time\n"
+        "from daemonize import Daemon, daemonize, ready, supervise, task_id\n"
+        "class App(Daemon):\n"
+        "    def run(self):\n"
+        "        if task_id() == 1:\n"
+        "            open('one', 'w').close()\n"
+        "            while not os.path.exists('go'): time.sleep(0.01)\n"
+        "        if 'fail' in sys.argv: raise LookupError('no config')\n"
+        "        ready()\n"
+        "        idle()\n"
+        "options = dict(chdir=None, notify_await=60)\n")
+
+    def test_the_class(self):
+        for more in "", ", respawn='on-failure'":
+            program = self.PROGRAM + (
+                "sys.exit(App('p', stdout='log', **options%s)"
+                ".main(['start']))\n" % more)
+            self.assertEqual(self.python(program), (0, "", ""))
+            self.stop()
+            status, _, err = self.python(program, "fail")
+            self.assertEqual(status, 125)
+            self.assertRegex(err, "\\Adaemonize: .* exited with status 1 "
+                             "after .*, before it was ready:\n"
+                             "    Traceback")
+            self.assertIn("\n    LookupError: no config\n", err)
+            self.assertIn("\nLookupError: no config\n", self.read("log"))
+            self.assert_nothing_left()
+
+    def test_the_class_with_workers(self):
+        self.write("program.py", IDLE + self.PROGRAM +
+                   "App('p', workers=2, **options).start()\n")
+        launcher = self.popen([sys.executable, "program.py"])
+        self.await_file("one")
+        self.still_waits(launcher)
+        self.touch("go")
+        self.ends(launcher, 0)
+        self.assertEqual(len(self.workers()), 2)
+        os.kill(self.workers()[0][1], signal.SIGKILL)   # the next says it
+        wait_until(lambda: len(self.workers()) == 2)    # to nobody's harm
+        self.stop()
+
+    def test_workers_of_supervise_may_say_it(self):
+        self.assertEqual(self.python(
+            self.PROGRAM + "daemonize('p', **options)\n"
+            "supervise(App('p').run, workers=1)\n"), (0, "", ""))
+        self.stop()
+
+    def test_in_the_foreground_it_is_for_an_init(self):
+        for name in self.path("systemd"), "\0" + self.dir:
+            with SystemD(name) as systemd:
+                self.env["NOTIFY_SOCKET"] = name.replace("\0", "@")
+                self.write("program.py", IDLE + self.PROGRAM +
+                           "daemonize('p', foreground=True, **options)\n"
+                           "ready()\n"
+                           "print(os.environ['NOTIFY_SOCKET'], flush=True)\n"
+                           "idle()\n")
+                process = self.popen([sys.executable, "program.py"])
+                self.assertEqual(systemd.hear(), (process.pid, "READY=1"))
+                self.assertEqual(process.stdout.readline().strip(),
+                                 self.env["NOTIFY_SOCKET"])
+                process.terminate()
+                process.wait()
+
+
+class SystemD:
+    """What systemd does for a service of Type=notify."""
+
+    def __init__(self, name):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        if LINUX:
+            self.socket.setsockopt(socket.SOL_SOCKET, 16, 1)
+        self.socket.bind(name)
+        self.socket.settimeout(20)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.socket.close()
+
+    def hear(self):
+        """(pid of the sender, text)"""
+        text, extras, _, _ = self.socket.recvmsg(4096, 256)
+        return struct.unpack("i", extras[0][2][:4])[0], text.decode()
+
+
+@unittest.skipUnless(LINUX, "systemd is Linux's")
+class SystemdTest(NotifyTestCase):
+    """In the foreground, under Type=notify and WatchdogSec="""
+
+    def unit(self, *args):
+        """As systemd starts it: WATCHDOG_PID is the pid of the service."""
+        systemd = SystemD(self.path("systemd"))
+        self.addCleanup(systemd.socket.close)
+        self.env.update(NOTIFY_SOCKET=self.path("systemd"),
+                        WATCHDOG_USEC="3000000")
+        process = self.popen(
+            ["sh", "-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh", sys.executable,
+             SCRIPT, "-f", *args])
+        return systemd, process
+
+    def expect(self, name, pid):
+        self.await_file(name)
+        self.assertEqual(self.read(name).split(), [
+            self.path("systemd"), "3000000", str(pid), str(pid)])
+
+    def test_a_command(self):
+        for options in (), ("-p", self.p), ("--notify-await",):
+            systemd, process = self.unit(*options, *self.service(
+                "seen env", "READY=1\nSTATUS=up", "WATCHDOG=1", "child X=1"))
+            self.assertEqual(systemd.hear(),
+                             (process.pid, "READY=1\nSTATUS=up"))
+            self.assertEqual(systemd.hear(), (process.pid, "WATCHDOG=1"))
+            self.assertNotEqual(systemd.hear()[0], process.pid)
+            self.expect("env", process.pid)
+            process.terminate()
+            self.assertEqual(process.wait(), -signal.SIGTERM)
+            os.remove(self.path("systemd"))
+            os.remove(self.path("env"))
+
+    def test_supervised_workers(self):
+        systemd, process = self.unit("-p", self.p, "-w", "2", *self.service(
+            "only 0 seen zero", "only 1 seen one", "READY=1", "WATCHDOG=1"))
+        heard = sorted(systemd.hear() for _ in range(4))
+        workers = dict(self.workers())
+        self.assertEqual(heard, sorted(
+            (pid, text) for pid in workers.values()
+            for text in ("READY=1", "WATCHDOG=1")))
+        self.expect("zero", workers[0])
+        self.expect("one", workers[1])
+        os.remove(self.path("zero"))
+        os.kill(workers[0], signal.SIGKILL)     # and for the next one
+        self.assertEqual(systemd.hear()[1], "READY=1")
+        self.expect("zero", dict(self.workers())[0])
+        process.terminate()
+        self.assertEqual(process.wait(), 0)
+
+    def test_a_proxy(self):
+        systemd, process = self.unit("-o", "log", "--log-size", "1M",
+                                     *self.service("seen env", "READY=1"))
+        pid, text = systemd.hear()
+        self.assertEqual(text, "READY=1")
+        self.expect("env", pid)
+        process.terminate()
+        self.assertEqual(process.wait(), 128 + signal.SIGTERM)
+
+
+class WaitingTest(NotifyTestCase):
+    """What a person at a terminal sees of a long wait."""
+
+    def on_terminal(self, *args):
+        """A process with a terminal of its own: (pid, terminal)."""
+        import pty
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.chdir(self.dir)
+            os.execve(sys.executable, [*self.CLI, *args], self.env)
+        self.addCleanup(os.close, terminal)
+        return pid, terminal
+
+    def see(self, terminal, pattern, seen=b""):
+        def look():
+            nonlocal seen
+            if select.select([terminal], [], [], 0)[0]:
+                with contextlib.suppress(OSError):      # EIO: it has ended
+                    seen += os.read(terminal, 4096)
+            return re.search(pattern, seen)
+        wait_until(look, what=pattern)
+        return seen
+
+    def finish(self, pid, terminal, seen, line):
+        """The line is gone in the end: written over with blanks."""
+        _, status = os.waitpid(pid, 0)
+        seen = self.see(terminal, rb"\r +\r\Z", seen).split(b"\r")
+        self.assertEqual(seen[0], b"")
+        self.assertRegex(seen[1], line)
+        self.assertRegex(seen[-2], rb"\A +\Z")
+        self.assertGreaterEqual(len(seen[-2]), len(seen[-3]))
+        return status
+
+    def test_one_line_on_a_terminal_and_nothing_elsewhere(self):
+        steps = self.service("deaf", "await go", "READY=1")
+        script = self.launch(*steps)
+        quiet = self.on_terminal("-qp", self.path("q"), "--notify-await",
+                                 *steps)
+        pid, terminal = self.on_terminal(
+            "-p", self.path("r"), "--notify-await", *steps)
+        line = rb"daemonize: waiting for "
+        seen = self.see(terminal, line)
+        self.touch("go")
+        self.assertEqual(self.finish(pid, terminal, seen, line), 0)
+        self.assertEqual(os.waitpid(quiet[0], 0)[1], 0)
+        with contextlib.suppress(OSError):
+            self.assertEqual(os.read(quiet[1], 100), b"")
+        self.ends(script, 0)
+        daemon = self.pid()
+        retry = "-p", self.p, "--stop", "--retry", "TERM/1.2/KILL/5.8"
+        pid, terminal = self.on_terminal(*retry)
+        seen = self.see(terminal, b"1 s")
+        self.assertEqual(self.finish(
+            pid, terminal, seen, rb"\Adaemonize: waiting for pid %d to end "
+            rb"\(at most 7 s\): 1 s\Z" % daemon), 0)
+
 
 class SourceTest(DaemonTestCase):
 
@@ -4149,7 +5023,8 @@ class ReadmeTest(DaemonTestCase):
                     "/var/log/", self.dir + "/")
                 status, out, err = self.python(
                     "import time\n"
-                    "def serve_forever(): idle()\n" + block,
+                    "def serve_forever(): idle()\n"
+                    "def open_database_and_listen(): pass\n" + block,
                     "start")
                 self.assertEqual((status, err), (0, ""))
                 for name in os.listdir(self.dir):
@@ -4157,6 +5032,122 @@ class ReadmeTest(DaemonTestCase):
                         self.ok("-p", name, "--stop")
                         break
                 self.assert_nothing_left()
+
+    def recipe(self, language, number=0):
+        """With this machine's paths, and a user that it has."""
+        block = self.blocks(language)[number]
+        for there, here in (
+                ("/usr/bin/python3", sys.executable),
+                ("/usr/local/bin/python3", sys.executable),
+                ("/opt/daemonize.py", SCRIPT),
+                ("/usr/local/bin/app", self.path("app")),
+                ("/run/", self.dir + "/"), ("/var/log/", self.dir + "/"),
+                ("-u app ", "-u nobody " if ROOT else "")):
+            block = block.replace(there, here)
+        self.script("app", "#!/bin/sh\necho up\nexec sleep 1000\n")
+        return block
+
+    def ends_well(self, process, workers=4):
+        """It has begun with so many workers; and ends."""
+        wait_until(lambda: b"\nsleep\0001000\0" * workers == b"".join(
+            b"\n" + self.command_of(pid) for pid in marked(self.dir)
+            if self.command_of(pid).startswith(b"sleep")))
+        process.terminate()
+        self.assertEqual(process.wait(), 0)
+        self.assert_nothing_left()
+
+    def test_systemd(self):
+        unit = self.recipe("ini")
+        self.write("app.service", unit)
+        if shutil.which("systemd-analyze"):
+            # no path of ours: systemd-analyze may not be able to see it
+            self.write("app.service", self.blocks("ini")[0])
+            seen = self.call(["systemd-analyze", "verify", "--man=no",
+                              "./app.service"])
+            self.assertNotIn("app.service", seen[1] + seen[2])
+            self.assertEqual(seen[0], 0)
+        command = re.search("(?m)^ExecStart=(.*)$", unit).group(1).split()
+        self.ends_well(self.popen(command))
+
+    def test_inittab(self):
+        """As init does it: "exec " and what comes after the third colon."""
+        entry = self.recipe("inittab").rstrip("\n").split(":", 3)
+        self.assertEqual(entry[:3], ["app", "2345", "respawn"])
+        process = self.popen(["sh", "-c", "exec " + entry[3]])
+        self.ends_well(process, 1)
+        self.assertIn("up\n", self.read("app.log"))
+
+    def test_runit(self):
+        os.mkdir(self.path("service"))
+        self.script("service/run", self.recipe("bash"))
+        if shutil.which("runsv"):
+            runsv = self.popen(["runsv", "service"])
+            self.ends_well(runsv)
+        else:
+            self.ends_well(self.popen([self.path("service/run")]))
+
+    def test_openrc(self):
+        script = self.recipe("bash", 1)
+        self.assertTrue(script.startswith("#!/sbin/openrc-run\n"))
+        self.script("app.rc", (
+            "need() { :; }\nebegin() { echo \"$@\"; }\n"
+            "eend() { return $1; }\n" + script +
+            "depend\n\"$@\"\n"))
+        for verb, status in (("status", 3), ("start", 0), ("status", 0),
+                             ("start", 1), ("stop", 0), ("stop", 0),
+                             ("status", 3)):
+            seen = self.call(["sh", "app.rc", verb])
+            self.assertEqual(seen[0], status, seen)
+        self.assert_nothing_left()
+
+    def test_launchd(self):
+        import plistlib
+        plist = plistlib.loads(self.recipe("xml").encode())
+        self.assertEqual(sorted(plist), [
+            "KeepAlive", "Label", "ProgramArguments"])
+        self.ends_well(self.popen(plist["ProgramArguments"]))
+        self.assertIn("up\n", self.read("app.log"))
+
+    def test_cron(self):
+        """The lines as cron runs them: by sh, with a short PATH."""
+        lines = self.recipe("crontab").splitlines()
+        self.assertEqual([line.split("/")[0] for line in lines],
+                         ["@reboot ", "* * * * * "])
+        commands = [re.sub(r"\A(@reboot|[*] [*] [*] [*] [*]) ", "", line)
+                    for line in lines]
+        env = {"PATH": "/usr/bin:/bin", "HOME": self.dir, "SHELL": "/bin/sh",
+               MARK: self.dir}
+        pids = []
+        for command in commands + commands[1:]:
+            self.assertNotIn("%", command)      # cron's newline
+            self.assertEqual(self.call(["sh", "-c", command], env=env),
+                             (0, "", ""))
+            pids.append(self.read("app.pid"))
+        self.assertEqual(len(set(pids)), 1)
+        os.kill(int(pids[0]), signal.SIGKILL)   # at the next minute
+        wait_until(lambda: self.cli("-p", "app.pid", "--status")[0] == 1)
+        self.assertEqual(self.call(["sh", "-c", commands[1]], env=env),
+                         (0, "", ""))
+        self.assertNotEqual(self.read("app.pid"), pids[0])
+        self.ok("-p", "app.pid", "--stop")
+        self.assert_nothing_left()
+
+    def test_docker_and_kubernetes(self):
+        lines = self.recipe("dockerfile").splitlines()
+        entrypoint, arguments = (
+            json.loads(line.split(" ", 1)[1]) for line in lines
+            if line.startswith(("ENTRYPOINT", "CMD")))
+        copied = dict(line.split()[:0:-1] for line in lines
+                      if line.startswith("COPY"))
+        self.assertEqual(copied, {"/opt/": "daemonize.py",
+                                  "/usr/local/bin/": "app"})
+        probe = json.loads(re.search(r"command: (.*)",
+                                     self.recipe("yaml")).group(1))
+        self.assertEqual(self.call(probe)[0], 3)
+        process = self.popen(entrypoint + arguments)
+        wait_until(lambda: self.call(probe)[0] == 0)
+        self.ends_well(process)
+        self.assertEqual(self.call(probe)[0], 3)
 
     def test_the_shell_blocks_run(self):
         """In order, in one shell; what a "# ..." line promises is checked."""
