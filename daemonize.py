@@ -307,7 +307,7 @@ class _Waiting:
         try:
             columns = os.get_terminal_size(2).columns or 80
             text = text[:columns - 1]
-            line = f"\r{text:{self.width}}" + "\r" * (not text)
+            line = "\r" + text.ljust(self.width) + "\r" * (not text)
             if _await_writable(2):      # else it is stopped (Ctrl-S)
                 os.write(2, line.encode(errors="backslashreplace"))
                 self.width = len(text)
@@ -1898,7 +1898,8 @@ class _Supervisor:
         report = self.told.read(1 << 16)
         if not report:
             self.told.close()
-            self.trial = time.monotonic() + self.wait
+            if not self.awaits_ready:
+                self.trial = time.monotonic() + self.wait
             return
         try:
             _outcome(report)

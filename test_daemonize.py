@@ -2540,6 +2540,20 @@ class SupervisedTestCase(DaemonTestCase):
         return wait_until(lambda: os.path.exists(self.path(name)) and
                           re.search(pattern, self.read(name)), what=pattern)
 
+    def await_sleep(self, *pids):
+        """Until they do nothing for half a second."""
+        def doings():       # context switches, and ticks of the processor
+            return [(re.findall(r"ctxt_switches:\s*(\d+)", self.read(
+                         "/proc/%d/status" % pid)),
+                     self.read("/proc/%d/stat" % pid).rpartition(")")[2]
+                     .split()[11:13]) for pid in pids]
+
+        def sleep():
+            before = doings()
+            self.call(["sleep", "0.5"])
+            return doings() == before
+        wait_until(sleep)
+
     def stop(self, retry="TERM/10/KILL/5"):
         import daemonize
         daemonize.stop(self.p, retry)
@@ -2821,11 +2835,7 @@ class SupervisorTest(SupervisedTestCase):
         supervisor = self.supervise("-w", "20", "-o", "log", "--log-size",
                                     "1M", "--wait", "0.1", number=20)
         wait_until(lambda: len(self.workers()) == 20)
-        def sleeps():
-            before = self.switches(supervisor)
-            self.call(["sleep", "0.5"])
-            return self.switches(supervisor) == before
-        wait_until(sleeps)
+        self.await_sleep(supervisor)
         strace = self.popen(["strace", "-f", "-o", "calls", "-p",
                              str(supervisor)])
         wait_until(lambda: strace.poll() is not None or re.search(
@@ -2838,11 +2848,6 @@ class SupervisorTest(SupervisedTestCase):
         self.assertRegex(self.read("calls"), r"\A\d+ +(restart_syscall|poll)"
                          r"\([^\n]*<detached \.\.\.>\n\Z")
         self.stop()
-
-    def switches(self, pid):
-        with open("/proc/%d/status" % pid) as file:
-            return sum(map(int, re.findall(r"ctxt_switches:\s*(\d+)",
-                                           file.read())))
 
     def test_nothing_is_imported_from_where_the_user_stands(self):
         for name in ("os", "sys", "marshal", "getopt", "json", "pwd", "time",
@@ -4536,6 +4541,19 @@ class WorkersReadinessTest(NotifyTestCase):
         self.ends(launcher, 0)
         self.stop()
 
+    @unittest.skipUnless(LINUX, "/proc counts context switches")
+    def test_nobody_polls_while_waiting(self):
+        launcher = self.launch("-w", "2", *self.service(
+            "only 1 touch up", "await go", "READY=1"))
+        self.await_file("up")
+        with open("/proc/%d/stat" % self.pid()) as file:
+            starter = int(file.read().rpartition(")")[2].split()[1])
+        self.await_sleep(launcher.pid, starter, self.pid())
+        self.touch("go")
+        self.ends(launcher, 0)
+        self.await_sleep(self.pid())
+        self.stop()
+
     def test_a_stranger_is_named(self):
         self.assertRegex(self.cli(
             "--notify-await", "--notify-timeout", "0.8", "-r",
@@ -5035,15 +5053,15 @@ class ReadmeTest(DaemonTestCase):
 
     def recipe(self, language, number=0):
         """With this machine's paths, and a user that it has."""
-        block = self.blocks(language)[number]
-        for there, here in (
-                ("/usr/bin/python3", sys.executable),
-                ("/usr/local/bin/python3", sys.executable),
-                ("/opt/daemonize.py", SCRIPT),
-                ("/usr/local/bin/app", self.path("app")),
-                ("/run/", self.dir + "/"), ("/var/log/", self.dir + "/"),
-                ("-u app ", "-u nobody " if ROOT else "")):
-            block = block.replace(there, here)
+        here = {"/usr/bin/python3": sys.executable,
+                "/usr/local/bin/python3": sys.executable,
+                "/opt/daemonize.py": SCRIPT,
+                "/usr/local/bin/app": self.path("app"),
+                "/run/": self.dir + "/", "/var/log/": self.dir + "/",
+                "-u app ": "-u nobody " if ROOT else ""}
+        block = re.sub("|".join(map(re.escape, here)),
+                       lambda there: here[there.group()],
+                       self.blocks(language)[number])
         self.script("app", "#!/bin/sh\necho up\nexec sleep 1000\n")
         return block
 
