@@ -144,7 +144,8 @@ class _doing:
             hint = ("; put the pidfile on a local file system"
                     if error.errno == errno.ENOLCK else "")
             raise DaemonizeError(
-                f"cannot {self.what}: {error.strerror}{hint}") from error
+                f"cannot {self.what}: {error.strerror or error}{hint}"
+            ) from error
 
 
 _FOREVER = float("inf")
@@ -186,6 +187,13 @@ def _seconds(word: str | float) -> float:
     if not 0 <= float(word) < 1e6:
         raise ValueError(f"bad number of seconds: {word}")
     return float(word)
+
+
+def _patience(word: str | float) -> float:
+    """Neither 0 nor True, which somebody may take for "for ever"."""
+    if isinstance(word, bool) or not _seconds(word):
+        raise ValueError(f"bad number of seconds: {word}")
+    return _seconds(word)
 
 
 def _count(word: str | int, least: int = 0, most: int = 1 << 20) -> int:
@@ -279,8 +287,8 @@ def _await_writable(fd: int, timeout: float = 0) -> bool:
 
 
 class _Waiting:
-    """A long wait, shown on a terminal: in one line on stderr, which comes
-    after a second and is gone when the wait is over.
+    """A long wait, shown on a terminal by one line that comes after a
+    second, and that show() takes away when the wait is over.
     """
 
     def __init__(self, is_shown: bool = False) -> None:
@@ -288,22 +296,28 @@ class _Waiting:
         self.began = time.monotonic()
         self.width = 0
 
-    def until(self, wait: Callable[[float], bool], timeout: float, what: str
-              ) -> bool:
+    def until(self, wait: Callable[[float], bool], timeout: float, what: str,
+              limit: float) -> bool:
         """wait(timeout), but in steps of a second where it is shown."""
         deadline = time.monotonic() + timeout
         while True:
             left = deadline - time.monotonic()
             came = wait(min(left, 1.0) if self.is_shown else left)
             if came or left <= 1 or not self.is_shown:
-                self.show("")
                 return came
-            self.show(f"daemonize: waiting for {_printable(what)}: "
-                      f"{time.monotonic() - self.began:.0f} s")
+            passed = time.monotonic() - self.began
+            self.show(f"daemonize: {passed:.0f} s" + f" of {limit:g} s" * (
+                passed <= limit) + f": waiting for {_printable(what)}")
 
-    def show(self, text: str) -> None:
+    def show(self, text: str = "") -> None:
+        """Nothing: the line is over, and is wiped away."""
         if not self.is_shown or not (text or self.width):
             return
+        try:
+            if os.tcgetpgrp(2) != os.getpgrp():
+                return          # in the background: it could be stopped
+        except OSError:
+            pass                # it is not the terminal that controls us
         try:
             columns = os.get_terminal_size(2).columns or 80
             text = text[:columns - 1]
@@ -379,9 +393,10 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _kill_all(group: int) -> None:
+def _kill(pid: int) -> None:
+    """KILLs a process, or, if negative, a group."""
     try:
-        os.killpg(group, signal.SIGKILL)
+        os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass                    # nothing was left, or nothing of ours
 
@@ -391,10 +406,7 @@ def _kill_session() -> None:
     for name in os.listdir(_PROC) if _PROC else ():
         if (name.isdigit() and int(name) != os.getpid()
                 and _session_of(int(name)) == os.getpid()):
-            try:
-                os.kill(int(name), signal.SIGKILL)
-            except (ProcessLookupError, PermissionError):
-                pass            # gone, or nothing of ours
+            _kill(int(name))
 
 
 def _kill_group(group: int, session: int | None, starter: int | None
@@ -414,7 +426,7 @@ def _kill_group(group: int, session: int | None, starter: int | None
         return
     if os.getpgrp() == group:
         os.setpgid(0, 0)        # a daemon's child that stops its daemon
-    _kill_all(group)
+    _kill(-group)
 
 
 # ---- Descriptors and streams --------------------------------------------
@@ -877,9 +889,11 @@ def _end(targets: list[_Target], schedule: list[tuple[int, float]],
         deadline = time.monotonic() + seconds
         targets = [target for target in targets if not waiting.until(
             target.is_gone, deadline - time.monotonic(),
-            f"pid {target.pid} to end (at most {total:g} s)")]
+            f"pid {target.pid} to end", total)]
         if not targets:
+            waiting.show()
             return schedule[number:]
+    waiting.show()
     raise DaemonizeError(
         ", ".join(_who(target.pid) for target in targets) +
         f" did not end in {total:g} s", 124, targets[0].pid)
@@ -941,6 +955,16 @@ def _pipe() -> tuple[Pipe, Pipe]:
     return open(_lift(reader), "rb", 0), open(_lift(writer), "wb", 0)
 
 
+def _wake_up() -> tuple[Pipe, Pipe, int]:
+    """From here on signals write a byte: (reader, writer, what was before).
+    """
+    reader, writer = _pipe()
+    for pipe in reader, writer:
+        os.set_blocking(pipe.fileno(), False)
+    return reader, writer, signal.set_wakeup_fd(
+        writer.fileno(), warn_on_full_buffer=False)
+
+
 def _tell(pipe: Pipe, text: bytes) -> bool:
     try:
         pipe.write(text)
@@ -949,10 +973,17 @@ def _tell(pipe: Pipe, text: bytes) -> bool:
     return True
 
 
-def _tell_news(pipe: Pipe, name: str, value: str) -> bool:
-    """Before the outcome; dropped if the other side is slow to read."""
-    return not _await_writable(pipe.fileno()) or _tell(
-        pipe, f"{name}={value[:900]}\n".encode())
+def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> bool:
+    """Before the outcome; dropped if the other side is slow to read.
+
+    False if there is no other side any more.
+    """
+    for name in "STATUS", "STRANGER", "SILENT", "EXTEND_TIMEOUT_USEC":
+        if pipe and name in news and _await_writable(pipe.fileno()):
+            line = f"{name}={news[name]}".encode(errors="backslashreplace")
+            if not _tell(pipe, line[:select.PIPE_BUF - 1] + b"\n"):
+                return False
+    return True
 
 
 def _tell_error(pipe: Pipe, error: BaseException) -> None:
@@ -973,10 +1004,10 @@ def _outcome(text: bytes) -> tuple[str, int]:
 
 
 def _listen(pipe: Pipe, wait: Callable[[], bool],
-            note: Callable[[dict[str, str]], None]) -> bytes | None:
+            note: Callable[[dict[str, str]], None]) -> bytes:
     """Reads until the end of the file, and returns what is no news.
 
-    wait() comes before each read; None: it has returned False.
+    wait() comes before each read; where it returns False, that is R.
     """
     answer = b""
     while wait():
@@ -986,9 +1017,9 @@ def _listen(pipe: Pipe, wait: Callable[[], bool],
         answer += chunk
         while answer[:1] in (b"S", b"E") and b"\n" in answer:
             line, _, answer = answer.partition(b"\n")
-            name, _, value = line.decode().partition("=")
+            name, _, value = line.decode(errors="replace").partition("=")
             note({name: value})
-    return None
+    return b"R"
 
 
 def _expect(letter: bytes, pipe: Pipe) -> None:
@@ -1006,11 +1037,12 @@ def _expect(letter: bytes, pipe: Pipe) -> None:
 
 _LINGER = 1.0       # seconds: systemd-notify asks for an answer after READY=1
 _TRACEBACK = "X_DAEMONIZE_TRACEBACK"    # ours, as the manual allows
+_LONGEST_MESSAGE = 8000 if _LINUX else 1900     # bytes, of one datagram
 
 
 class _NotifySocket:
     """The receiving end.  On Linux the kernel says who has sent; elsewhere
-    it is a file in a directory that only its user can enter.
+    it is a file that only the daemon's user can write to.
     """
 
     directory = ""
@@ -1046,6 +1078,19 @@ class _NotifySocket:
             except OSError:
                 pass            # a cleaner of /tmp was there before
 
+    def discard(self, fd: int) -> None:
+        """Closes what was passed, perhaps by a stranger, and does not wait:
+        with SO_LINGER set closing could take for ever.
+        """
+        import socket
+        try:
+            passed = socket.socket(fileno=fd)
+        except OSError:
+            os.close(fd)        # not a socket
+            return
+        with passed:
+            passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(8))
+
     def receive(self, known: int) -> list[dict[str, str]]:
         """The messages that have come from our session, or from known: a
         child, which may be dead and reaped by now.
@@ -1063,34 +1108,35 @@ class _NotifySocket:
                 break
             pid = 0 if _ABSTRACT else known
             for _, kind, content in extras:
-                numbers = struct.unpack(f"{len(content) // 4}i",
-                                        content[:len(content) // 4 * 4])
-                if kind == socket.SCM_RIGHTS:
-                    _close(*numbers)    # BARRIER=1: this is the answer
-                else:
+                numbers = struct.unpack_from(f"{len(content) // 4}i", content)
+                if kind != socket.SCM_RIGHTS:
                     pid = numbers[0]    # SCM_CREDENTIALS
+                    continue
+                for fd in numbers:      # BARRIER=1: this is the answer
+                    self.discard(fd)
             message = dict(line.partition("=")[::2] for line in text.decode(
                 "utf-8", "backslashreplace").split("\n"))
-            if pid == known or pid > 0 and _session_of(pid) == os.getsid(0):
+            if pid > 0 and (pid == known or
+                            _session_of(pid) == os.getsid(0)):
                 messages.append(message)
             elif message.get("READY") == "1":
                 messages.append({"STRANGER": str(pid)})
         return messages
 
 
-def _notify(text: str) -> None:
+def _notify(message: bytes) -> None:
     """Says it to whoever waits; to nobody, where nobody does."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     import socket
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        with _doing(f"notify {address}"):
-            try:
-                sender.sendto(text.encode(), address.replace("@", "\0", 1)
-                              if address[0] == "@" else address)
-            except (ConnectionRefusedError, FileNotFoundError):
-                pass            # it has gone: nobody waits any more
+    with _doing(f"notify {address}"), socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+        try:
+            sender.sendto(message, "\0" + address[1:]
+                          if address[0] == "@" else address)
+        except (ConnectionRefusedError, FileNotFoundError):
+            pass                # it has gone: nobody waits any more
 
 
 # ---- Privileges ---------------------------------------------------------
@@ -1273,7 +1319,6 @@ def _execute(command: list[str]) -> NoReturn:
 # that is gone its pipes are not read, and the writers wait.
 
 _SYSLOG = ("/dev/log", "/var/run/syslog", "/var/run/log")  # macOS, FreeBSD
-_LONGEST_MESSAGE = 8000 if _LINUX else 1900     # bytes, of one datagram
 _LONGEST = 1 << 20              # bytes of a line; a longer one is cut
 _PATIENCE = 1.0                 # seconds between attempts on a full disk
 
@@ -1738,7 +1783,7 @@ class _Supervisor:
         self.command: list[str] = start.command if start else []
         self.wait: float = (start.wait if start and not start.foreground
                             else 0)
-        self.awaits_ready = start and start.patience < _FOREVER
+        self.awaits_ready: bool = bool(start and start.patience < _FOREVER)
         self.body = body
         self.pid = os.getpid()
         # Of sd_listen_fds(3), sd_watchdog_enabled(3): name who is to read
@@ -1793,12 +1838,7 @@ class _Supervisor:
 
     def listen(self) -> None:
         """From here on signals are noted, and wake the loop."""
-        reader, writer = _pipe()
-        self.wake = reader, writer
-        for pipe in self.wake:
-            os.set_blocking(pipe.fileno(), False)
-        self.woken = signal.set_wakeup_fd(writer.fileno(),
-                                          warn_on_full_buffer=False)
+        *self.wake, self.woken = _wake_up()
         ours = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
                 signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
                 signal.SIGWINCH}
@@ -1909,19 +1949,37 @@ class _Supervisor:
     def attend(self, worker: _Worker) -> None:
         """What a worker says of itself, as sd_notify(3) has it."""
         for said in worker.notify.receive(worker.pid) if worker.notify else ():
-            worker.is_ready |= said.get("READY") == "1"
             worker.traceback = said.get(_TRACEBACK, worker.traceback)
-            if not self.is_settled:
-                self.start.pass_on(said, f"worker {worker.number}: " * (
-                    self.policy.workers > 1))
+            worker.is_ready |= said.get("READY") == "1"
+            if self.is_settled:
+                continue
+            if self.policy.workers > 1:
+                silent = [f"worker {other.number}" for other in self.workers
+                          if not other.is_ready]
+                said["SILENT"] = ", ".join(silent)
+                if said.get("STATUS"):
+                    said["STATUS"] = (f"worker {worker.number}: "
+                                      + said["STATUS"])
+            _tell_news(self.start.progress, said)
+            if all(worker.is_ready for worker in self.workers):
+                self.settle()
+
+    def settle(self) -> None:
+        """The start has succeeded."""
+        self.is_settled = True
+        if self.start:
+            self.start.tell_success()
 
     def is_on_trial(self, worker: _Worker, wait_status: int) -> bool:
         """Does this end make the start fail?"""
-        if self.is_settled:
+        if self.is_settled or not self.is_wanted:
             return False
-        if self.awaits_ready:
-            return wait_status != 0 or not worker.is_ready
-        return wait_status != 0 and self.wait > 0
+        if not self.awaits_ready:
+            return wait_status != 0 and self.wait > 0
+        if not _tell_news(self.start.progress, {"STATUS": ""}):
+            self.settle()       # the starter has left: nobody waits any more
+            return False
+        return wait_status != 0 or not worker.is_ready
 
     def reap(self) -> None:
         """All that have died: one SIGCHLD may stand for many.
@@ -1944,7 +2002,7 @@ class _Supervisor:
 
     def bury(self, worker: _Worker, wait_status: int) -> None:
         """After a death: what is left of its group goes, too."""
-        _kill_all(worker.pid)
+        _kill(-worker.pid)
         self.logs.drain(worker.number)
         self.attend(worker)
         how = _how_ended(wait_status)
@@ -1959,7 +2017,7 @@ class _Supervisor:
             self.fail(self.start.death(
                 wait_status, ran, "" if self.command and
                 self.policy.workers == 1 else f"worker {worker.number}",
-                worker.traceback))
+                worker.traceback.splitlines()[-50:]))
         if self.is_wanted and not self.policy.is_proxy and (
                 wait_status or self.policy.always):
             self.plan(worker, what, ran, _exit_status(wait_status))
@@ -1996,12 +2054,8 @@ class _Supervisor:
                 if self.caught - {signal.SIGCHLD}:
                     return None         # a stop takes effect at once
         self.report.close()
-        if not self.is_settled and (
-                all(worker.is_ready for worker in self.workers)
-                if self.awaits_ready else now >= self.trial):
-            self.is_settled = True
-            if self.start:
-                self.start.tell_success()
+        if not self.is_settled and now >= self.trial:
+            self.settle()
         return None
 
     def press(self, now: float) -> None:
@@ -2117,12 +2171,10 @@ class _Supervisor:
             return
         for worker in self.workers:
             if worker.pid:
-                _kill_all(worker.pid)
+                _kill(-worker.pid)
                 _reap(worker.pid)
         self.logs.end()
         os.environ.pop(_WORKER, None)
-        if self.awaits_ready:
-            os.environ.pop("NOTIFY_SOCKET", None)
         signal.set_wakeup_fd(self.woken)
         self.unlisten()
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
@@ -2144,7 +2196,8 @@ class _Start:
     held: _PidFile | None = None        # the daemon's
     notify: _NotifySocket | None = None     # the starter's
     report: Pipe | None = None          # in the starter, to the launcher
-    wakeup: tuple[Pipe, Pipe] | None = None     # in the starter, by SIGCHLD
+    wakeup: tuple[Pipe, Pipe, int] | None = None    # in the starter
+    is_left_stopped = False             # the daemon, by somebody
     patience = _FOREVER                 # with which READY=1 is awaited
     deadline = _FOREVER                 # of what the starter waits for
     is_ready = False
@@ -2176,7 +2229,7 @@ class _Start:
         self.wait = _seconds(wait)
         self.foreground = foreground
         if notify_await is not None:
-            self.be_patient(_seconds(notify_await))
+            self.be_patient(_patience(notify_await))
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
         self.command = list(command)
         self.policy = policy
@@ -2323,13 +2376,13 @@ class _Start:
             self.be_starter(launcher, report)
             return "", 0
         report.close()
-        what = self.who() + (
-            f" to be ready (at most {self.patience:g} s)"
-            if self.patience < _FOREVER else f" to live for {self.wait:g} s")
+        what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
+                f"the start of {self.who()}")
         with told:
             answer = _listen(told, lambda: waiting.until(
                 lambda left: _await_readable(left, told.fileno()), _FOREVER,
-                what), hear) or b""
+                what, min(self.patience, self.wait or _FOREVER)), hear)
+        waiting.show()
         if answer[:1] == b"T":      # the starter stays: see linger()
             return _outcome(answer[1:])
         _reap(starter)
@@ -2338,7 +2391,6 @@ class _Start:
     def be_starter(self, launcher: int, report: Pipe) -> None:
         """Returns in the daemon only."""
         problem: BaseException | None = None
-        stopped = False
         self.report = report
         try:
             self.prepare(launcher)
@@ -2352,25 +2404,21 @@ class _Start:
             progress.close()
             go.close()
             note = self.oversee(heard, said)
-            stopped = self.is_stopped(os.WNOHANG)
-            stays = stopped or self.notify is not None
+            stays = self.is_stopped(os.WNOHANG) or self.notify is not None
             _tell(report, b"T" * stays + marshal.dumps(
                 ("", note, 0, self.daemon, ())))
             report.close()
+            self.report = None
         except BaseException as error:
             problem = error
         try:
             if problem:
-                self.clean_up()
+                _tell_error(report, self.clean_up(problem))
             else:
-                self.linger(stopped)
-        except DaemonizeError as second:
-            problem = DaemonizeError(f"{problem}; {second}")
+                self.linger()
         finally:
             if self.notify:
                 self.notify.close()
-            if problem:
-                _tell_error(report, problem)
             os._exit(0)
 
     def prepare(self, launcher: int) -> None:
@@ -2422,18 +2470,10 @@ class _Start:
             _tell(self.progress, b"R")
         self.let_go()
 
-    def pass_on(self, said: dict[str, str], who: str) -> None:
-        """In a supervisor, to the starter."""
-        for name in "STATUS", "STRANGER", "EXTEND_TIMEOUT_USEC":
-            if name in said and self.progress:
-                _tell_news(self.progress, name,
-                           who * (name == "STATUS") + said[name])
-
     def note(self, said: dict[str, str]) -> None:
         """In the starter: what the daemon says of itself."""
         self.news.update(said)
-        if "STATUS" in said and self.report:
-            _tell_news(self.report, "STATUS", said["STATUS"])
+        _tell_news(self.report, said)
         more = said.get("EXTEND_TIMEOUT_USEC", "")
         if more.isdecimal() and not self.is_ready:
             self.deadline = max(self.deadline, time.monotonic() + min(
@@ -2448,8 +2488,6 @@ class _Start:
         answer = _listen(heard, lambda: _await_readable(
             self.deadline - time.monotonic(), heard.fileno())
             or self.time_out(began), self.note)
-        if answer is None:
-            return ""           # nobody waits any more
         if answer not in (b"", b"R"):
             _outcome(answer.lstrip(b"R"))
         # With neither R nor an exec, it was a death that closed the pipe.
@@ -2468,7 +2506,7 @@ class _Start:
         if ended != 0 or self.patience < _FOREVER and not self.is_ready:
             raise self.death(ended, seconds,
                              "the supervisor" if self.policy else "",
-                             self.news.get(_TRACEBACK, ""))
+                             self.traceback())
         if not self.pidfile:
             return ""
         self.remove_pidfile()
@@ -2480,12 +2518,8 @@ class _Start:
         """
         if not timeout:
             return None
-        if not self.wakeup:
-            self.wakeup = _pipe()
-            for pipe in self.wakeup:
-                os.set_blocking(pipe.fileno(), False)
-            signal.set_wakeup_fd(self.wakeup[1].fileno())
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        self.wakeup = self.wakeup or _wake_up()
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         fds = [self.wakeup[0].fileno()]
         if self.notify:
             fds.append(self.notify.socket.fileno())
@@ -2499,8 +2533,9 @@ class _Start:
             if pid:
                 self.ended = True
                 return wait_status
-            if self.is_ready and not was_ready or not _await_readable(
-                    self.deadline - time.monotonic(), *fds):
+            left = self.deadline - time.monotonic()
+            if self.is_ready and not was_ready or left <= 0 or (
+                    not _await_readable(left, *fds)):
                 return None
             self.wakeup[0].read(512)
 
@@ -2510,38 +2545,46 @@ class _Start:
         Unless the launcher was killed: then nobody waits for it any more.
         """
         late = time.monotonic() - began
-        if not self.report or not _tell_news(self.report, "STATUS", ""):
+        if not _tell_news(self.report, {"STATUS": ""}):
             return False
+        why = ("READY=1 did not come (does it speak sd_notify?)"
+               if self.command else "ready() was not called")
+        if "STRANGER" in self.news:
+            why = (f"READY=1 came from pid {self.news['STRANGER']}, which is "
+                   "not of its session, or had gone")
+        elif "SILENT" in self.news:
+            why = f"{self.news['SILENT']} did not say READY=1"
+        elif self.news.get("STATUS"):
+            why = f"its last status was {self.news['STATUS']}"
         if self.notify:
             self.notify.close()
             self.notify = None
         schedule = self.policy.schedule if self.policy else _schedule()
-        for number in signal.SIGTERM, signal.SIGCONT:
-            os.kill(self.daemon, number)
-        self.await_end(1 + sum(seconds for number, seconds in schedule
-                               if number != signal.SIGKILL))
-        why = ("READY=1 did not come" if self.command else
-               "ready() was not called")
-        if "STRANGER" in self.news:
-            why = (f"READY=1 came from pid {self.news['STRANGER']}, which is "
-                   "not of its session, or had gone")
-        elif self.news.get("STATUS"):
-            why = f"its last status was {self.news['STATUS']}"
-        raise DaemonizeError(f"{self.who()} was not ready in {late:.1f} s: "
-                             f"{why}", 124, self.daemon)
+        try:
+            for number in signal.SIGTERM, signal.SIGCONT:
+                os.kill(self.daemon, number)
+            self.await_end(1 + sum(seconds for number, seconds in schedule
+                                   if number != signal.SIGKILL))
+        except PermissionError:
+            pass                # clean_up() will say so
+        raise DaemonizeError(
+            f"{self.who()} was not ready in {late:.1f} s: {why}", 124,
+            self.daemon, self.traceback())
 
-    def linger(self, stopped: bool) -> None:
+    def traceback(self) -> list[str]:
+        return self.news.get(_TRACEBACK, "").splitlines()[-50:]
+
+    def linger(self) -> None:
         """What the starter stays for when the launcher has left.
 
         For a moment for who asks for an answer after READY=1; and as long
         as the daemon is stopped.
         """
         if self.notify:
-            _close_inherited(self.keep_fds)
+            _close_inherited(())
             self.await_end(_LINGER)
-        stopped = stopped or self.is_stopped(os.WNOHANG)
-        while stopped:
-            stopped = self.is_stopped(os.WCONTINUED)
+        while self.is_stopped(os.WNOHANG):
+            self.is_stopped(os.WCONTINUED)
 
     def is_stopped(self, option: int) -> bool:
         """Whether the daemon is stopped; then the starter must not leave.
@@ -2549,12 +2592,14 @@ class _Start:
         It is all that keeps the daemon's process group from being orphaned,
         and one that is orphaned while stopped gets SIGHUP (POSIX, _exit).
         """
-        if self.ended:
-            return False
-        pid, wait_status = os.waitpid(self.daemon, option | os.WUNTRACED)
-        self.ended = pid > 0 and not (os.WIFSTOPPED(wait_status) or
-                                      os.WIFCONTINUED(wait_status))
-        return pid > 0 and os.WIFSTOPPED(wait_status)
+        pid = 0
+        if not self.ended:
+            pid, wait_status = os.waitpid(self.daemon, option | os.WUNTRACED)
+        if pid:
+            self.is_left_stopped = os.WIFSTOPPED(wait_status)
+            self.ended = not (self.is_left_stopped or
+                              os.WIFCONTINUED(wait_status))
+        return self.is_left_stopped and not self.ended
 
     def who(self) -> str:
         return self.command[0] if self.command else "the daemon"
@@ -2564,16 +2609,16 @@ class _Start:
                 f"{seconds:.2f} s")
 
     def death(self, wait_status: int, seconds: float, who: str = "",
-              traceback: str = "") -> DaemonizeError:
+              traceback: Sequence[str] = ()) -> DaemonizeError:
         """An early death, in words, and with the last words of the dead."""
         how = self.epitaph(wait_status, seconds, who)
-        if self.patience < _FOREVER:
+        if self.patience < _FOREVER and not self.is_ready:
             how += (", before all were ready" if self.policy and
                     self.policy.workers > 1 else ", before it was ready")
             if wait_status == 0 and self.command:
                 how += f"; {_OUT_OF_REACH}"
         if traceback:
-            return DaemonizeError(f"{how}:", details=traceback.splitlines())
+            return DaemonizeError(f"{how}:", details=traceback)
         logs = {path: (fd, size) for path, fd, size in zip(
                     self.wanted[1:], self.opened[1:], self.sizes[1:])
                 if isinstance(path, str)
@@ -2597,18 +2642,27 @@ class _Start:
             self.pidfile.remove_if_free()
             self.pidfile.unlock()
 
-    def clean_up(self) -> None:
-        """After a failure: no process and no pidfile is left."""
-        if self.daemon > 0:
-            if not self.ended:
-                os.kill(self.daemon, signal.SIGKILL)
-                _reap(self.daemon)
-            _kill_all(self.daemon)
-        if self.policy and self.pidfile:    # of a supervisor that was killed
-            _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)])
-        elif self.policy:
-            _kill_session()
-        self.remove_pidfile()
+    def clean_up(self, problem: BaseException) -> BaseException:
+        """After a failure: no process and no pidfile is left.
+
+        Returns what is to be told: the problem, and what could not be done.
+        """
+        try:
+            if self.daemon > 0:
+                if not self.ended:
+                    with _doing(f"end pid {self.daemon}"):
+                        os.kill(self.daemon, signal.SIGKILL)
+                    _reap(self.daemon)
+                _kill(-self.daemon)
+            if self.policy and self.pidfile:    # of a killed supervisor
+                _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)])
+            elif self.policy:
+                _kill_session()
+            self.remove_pidfile()
+        except DaemonizeError as second:
+            return DaemonizeError(f"{problem}; {second}", getattr(
+                problem, "exit_status", 0))
+        return problem
 
     # The start in the foreground
 
@@ -2739,11 +2793,17 @@ class _Self:
 
     def report_exception(self, kind: Any, error: Any, where: Any) -> None:
         """As sys.excepthook: for the launching terminal, too."""
+        import traceback
         self.excepthook(kind, error, where)
-        if self.is_awaited:
-            import traceback
-            text = "".join(traceback.format_exception(kind, error, where))
-            _notify(f"{_TRACEBACK}=" + text[-8192:].replace("\n", "\r"))
+        # In neither a child that the program has forked, nor after ready()
+        if self.is_awaited and (self.is_daemon() or self.task is not None):
+            try:
+                lines = traceback.format_exception(kind, error, where)
+            except Exception:       # of an exception that is itself broken
+                lines = [f"{kind.__name__}, whose traceback is in the log"]
+            text = "".join(lines).replace("\n", "\r").encode(
+                errors="backslashreplace")
+            _notify(_TRACEBACK.encode() + b"=" + text[-_LONGEST_MESSAGE:])
 
     def be_ready(self) -> None:
         if self.is_awaited and self.task is None:
@@ -2837,11 +2897,11 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     wait        seconds in which a death of the daemon is a failed start
     notify_await
                 seconds in which the program must call ready(), or say
-                READY=1 as sd_notify(3) has it (the extensions of which it
-                may ask count): if it ends before, or is late and ended for
-                it, that is a failed start, and raises in the calling
+                READY=1 as sd_notify(3) has it (EXTEND_TIMEOUT_USEC is
+                honoured).  If it ends before, or is late, and is ended
+                for it, that is a failed start: raised in the calling
                 process, with the traceback.  Replaces wait; in the
-                foreground an init awaits it instead
+                foreground it is an init that waits
 
     In the daemon SIGTERM raises SystemExit(0), so that finally blocks and
     atexit handlers run, unless the program handles SIGTERM itself.  No
@@ -2864,11 +2924,12 @@ def ready() -> None:
     That is the launching process, under notify_await; in the foreground
     whatever init has set NOTIFY_SOCKET, as systemd does for Type=notify: it
     is told READY=1 (sd_notify(3)).  In a worker of a Daemon it is that
-    worker that is ready.  Where nobody waits, or any more, it does nothing.
-    Raises DaemonizeError if NOTIFY_SOCKET exists and refuses the message.
+    worker that is ready, in one of supervise() the first is enough.  Where
+    nobody waits, or nobody does any more, it does nothing.  Raises
+    DaemonizeError if NOTIFY_SOCKET exists and refuses the message.
     """
     _require_posix()
-    _notify("READY=1")
+    _notify(b"READY=1")
     _SELF.be_ready()
 
 
@@ -2889,7 +2950,10 @@ def _status_of(function: Callable[[], object]) -> int:
             return (error.code or 0) & 0xff
         print(error.code, file=sys.stderr)
     except BaseException:
-        sys.excepthook(*sys.exc_info())
+        try:
+            sys.excepthook(*sys.exc_info())
+        except BaseException:   # a program's own, which is broken
+            sys.__excepthook__(*sys.exc_info())
     return 1
 
 
@@ -3398,7 +3462,7 @@ _OPTIONS = (    # letter, long option; with = where it takes a value
     "  version", "h help")
 _ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
 _CONVERSIONS: dict[str, Callable[[str], Any]] = {
-    "umask": _octal, "wait": _seconds, "notify-timeout": _seconds,
+    "umask": _octal, "wait": _seconds, "notify-timeout": _patience,
     "signal": _signal_number,
     "retry": _schedule, "respawn-delay": _seconds, "respawn-max": _count,
     "respawn-period": _seconds, "workers": lambda word: _count(word, 1),
@@ -3470,6 +3534,7 @@ class _CommandLine:
         self.options = options
         self.command = command
         self.path = options.get("pidfile", "")
+        self.waiting = _Waiting()
 
     def complain(self, text: object) -> None:
         if "quiet" not in self.options:
@@ -3488,6 +3553,7 @@ class _CommandLine:
 
     def hear(self, news: dict[str, str]) -> None:
         if news.get("STATUS"):
+            self.waiting.show()
             self.boast(_printable("status: " + news["STATUS"]))
 
     def owner(self) -> int | None:
@@ -3535,8 +3601,8 @@ class _CommandLine:
         wanted = wanted or self.wanted()
         if wanted.foreground:
             wanted.stay()       # does not return
-        note, pid = wanted.detach(_Waiting("quiet" not in self.options),
-                                  self.hear)
+        self.waiting = _Waiting("quiet" not in self.options)
+        note, pid = wanted.detach(self.waiting, self.hear)
         if not note:
             return self.boast(f"started, pid {pid}")
         self.complain(DaemonizeError(note))
