@@ -5297,8 +5297,10 @@ class ReadmeTest(DaemonTestCase):
                 "/usr/local/bin/python3": sys.executable,
                 "/opt/daemonize.py": SCRIPT,
                 "/usr/local/bin/app": self.path("app"),
-                "/run/": self.dir + "/", "/var/log/": self.dir + "/",
-                "-u app ": "-u nobody " if ROOT else ""}
+                "/run/": self.dir + "/", "/var/run/": self.dir + "/",
+                "/var/log/": self.dir + "/",
+                "-u app ": "-u nobody " if ROOT else "",
+                '"-u", "nobody", ': '"-u", "nobody", ' if ROOT else ""}
         block = re.sub("|".join(map(re.escape, here)),
                        lambda there: here[there.group()],
                        self.blocks(language)[number])
@@ -5324,11 +5326,14 @@ class ReadmeTest(DaemonTestCase):
                               "./app.service"])
             self.assertNotIn("app.service", seen[1] + seen[2])
             self.assertEqual(seen[0], 0)
-        command = re.search("(?m)^ExecStart=(.*)$", unit).group(1).split()
+        os.mkdir(self.path("app.run"))      # RuntimeDirectory=
+        command = re.search("(?m)^ExecStart=(.*)$", unit).group(1).replace(
+            "app/app.pid", "app.run/app.pid").split()
         self.ends_well(self.popen(command))
 
     def test_inittab(self):
         """As init does it: "exec " and what comes after the third colon."""
+        self.assertLessEqual(len(self.blocks("inittab")[0].split(":")[3]), 127)
         entry = self.recipe("inittab").rstrip("\n").split(":", 3)
         self.assertEqual(entry[:3], ["app", "2345", "respawn"])
         process = self.popen(["sh", "-c", "exec " + entry[3]])
@@ -5348,12 +5353,11 @@ class ReadmeTest(DaemonTestCase):
         script = self.recipe("bash", 1)
         self.assertTrue(script.startswith("#!/sbin/openrc-run\n"))
         self.script("app.rc", (
-            "need() { :; }\nebegin() { echo \"$@\"; }\n"
-            "eend() { return $1; }\n" + script +
-            "depend\n\"$@\"\n"))
+            "ebegin() { echo \"$@\"; }\n"
+            "eend() { return $1; }\n" + script + "\"$@\"\n"))
         for verb, status in (("status", 3), ("start", 0), ("status", 0),
-                             ("start", 1), ("stop", 0), ("stop", 0),
-                             ("status", 3)):
+                             ("start", 1), ("reload", 0), ("status", 0),
+                             ("stop", 0), ("stop", 0), ("status", 3)):
             seen = self.call(["sh", "app.rc", verb])
             self.assertEqual(seen[0], status, seen)
         self.assert_nothing_left()
