@@ -4465,12 +4465,17 @@ class ReadinessTest(NotifyTestCase):
         self.assertEqual(len(marked(self.dir)), 2)
         self.stop()
 
-    def test_it_listens_on_for_a_moment(self):
-        """To words and questions alike, and it minds no strangers' gifts."""
-        self.ok("-p", self.p, "--notify-await", *self.service(
-            "READY=1", "STATUS=x", "STATUS=y", "EXTEND_TIMEOUT_USEC=1",
-            "barrier a", "STATUS=z", "barrier b"))
+    def test_the_lingering_starter_listens_on(self):
+        self.assertEqual(self.python(
+            self.LINGERS, "-p", self.p, "--notify-await", *self.service(
+                "READY=1", "await go", "STATUS=x", "barrier a", "await on",
+                "STATUS=y", "barrier b")), (0, "", ""))
+        self.touch("go")
         self.await_file("a")
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + 0.2)
+        self.assertEqual(len(marked(self.dir)), 2)
+        self.touch("on")
         self.await_file("b")
         self.assertFalse(os.path.exists(self.path("unanswered")))
         self.stop()
@@ -4478,7 +4483,8 @@ class ReadinessTest(NotifyTestCase):
     def test_a_stopped_daemon_is_not_hung_up_after_it(self):
         """The starter stays: see is_stopped()."""
         self.ok("-p", self.p, "--notify-await", *self.service(
-            "READY=1", "kill 19", "touch continued"))
+            "READY=1", "EXTEND_TIMEOUT_USEC=60000000", "kill 19",
+            "touch continued"))
         pid = self.pid()
         began = time.monotonic()
         wait_until(lambda: time.monotonic() > began + 1.2)
@@ -4541,6 +4547,21 @@ class ReadinessTest(NotifyTestCase):
                 os._exit(0)
         os.waitpid(pid, 0)
         self.assertEqual(listener.receive(pid), [{"READY": "1"}])
+        listener.close()
+
+        class Outside:          # this pid namespace
+            messages = [(b"READY=1", [(1, 2, struct.pack("iII", 0, 0, 0))],
+                         0, None)]
+
+            def recvmsg(self, *_):
+                if self.messages:
+                    return self.messages.pop()
+                raise BlockingIOError
+
+            def close(self):
+                pass
+        listener.socket = Outside()
+        self.assertEqual(listener.receive(0), [{"STRANGER": "0"}])
 
     def test_one_that_may_not_be_signalled(self):
         """As a user's, of a set-uid program."""
@@ -4621,7 +4642,8 @@ class WorkersReadinessTest(NotifyTestCase):
 
     def test_ready_when_all_workers_are(self):
         launcher = self.launch("-vw", "3", *self.service(
-            "only 1 STATUS=first", "only 1 touch one", "only 1 await go",
+            "only 1 STATUS=first", "only 1 STATUS=", "only 1 touch one",
+            "only 1 await go",
             "READY=1"))
         self.await_file("one")
         self.still_waits(launcher)
@@ -4836,6 +4858,7 @@ class ReadyTest(NotifyTestCase):
             self.assertRegex(out, r"\A125 the daemon (exited with status 1|"
                              "exited with status 130|killed by SIGINT) after")
             self.assertIn(shown, out)
+            self.assertNotIn("the last that it wrote", out)
             self.assertLess(out.count("\n"), 60)
             self.assert_nothing_left()
 
