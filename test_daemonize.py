@@ -139,6 +139,16 @@ def marked(mark):
     return [pid for pid in found if is_alive(pid)]
 
 
+def doings(pid):
+    """(context switches, ticks of the processor), so far."""
+    with open("/proc/%d/status" % pid) as file:
+        switches = sum(map(int, re.findall(r"ctxt_switches:\s*(\d+)",
+                                           file.read())))
+    with open("/proc/%d/stat" % pid) as file:
+        ticks = file.read().rpartition(")")[2].split()[11:13]
+    return switches, sum(map(int, ticks))
+
+
 class DaemonTestCase(unittest.TestCase):
     """A directory of its own, and no process left behind."""
 
@@ -2542,16 +2552,10 @@ class SupervisedTestCase(DaemonTestCase):
 
     def await_sleep(self, *pids):
         """Until they do nothing for half a second."""
-        def doings():       # context switches, and ticks of the processor
-            return [(re.findall(r"ctxt_switches:\s*(\d+)", self.read(
-                         "/proc/%d/status" % pid)),
-                     self.read("/proc/%d/stat" % pid).rpartition(")")[2]
-                     .split()[11:13]) for pid in pids]
-
         def sleep():
-            before = doings()
+            before = [doings(pid) for pid in pids]
             self.call(["sleep", "0.5"])
-            return doings() == before
+            return [doings(pid) for pid in pids] == before
         wait_until(sleep)
 
     def stop(self, retry="TERM/10/KILL/5"):
@@ -5740,10 +5744,9 @@ print(sorted(times)[10] * 1000)
         print("one idle second, with 20 workers:")
         process = self.watched([sys.executable, "daemonize.py", "-f", "-w",
                                 "20", "sleep", "1000"], 20)
-        before = SupervisorTest.switches(None, process.pid)
+        before = doings(process.pid)[0]
         self.pause(1)
-        self.row("context switches", SupervisorTest.switches(
-            None, process.pid) - before, unit="")
+        self.row("context switches", doings(process.pid)[0] - before, unit="")
         if self.run("timeout", "1", "strace", "-f", "-o", "calls", "-p",
                     str(process.pid)) == 124:
             with open("calls") as file:     # one is cut off at each end
