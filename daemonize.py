@@ -306,8 +306,9 @@ class _Waiting:
             if came or left <= 1 or not self.is_shown:
                 return came
             passed = time.monotonic() - self.began
-            self.show(f"daemonize: {passed:.0f} s" + f" of {limit:g} s" * (
-                passed <= limit) + f": waiting for {_printable(what)}")
+            total = f" of {limit:g} s" * (passed <= limit < _FOREVER)
+            self.show(f"daemonize: {passed:.0f} s{total}: waiting for "
+                      + _printable(what))
 
     def show(self, text: str = "") -> None:
         """Nothing: the line is over, and is wiped away."""
@@ -396,7 +397,8 @@ def _group_of(pid: int) -> int | None:
 def _kill(pid: int) -> None:
     """KILLs a process, or, if negative, a group."""
     try:
-        os.kill(pid, signal.SIGKILL)
+        if pid != -1:           # PID 1's group: that would be everybody
+            os.kill(pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         pass                    # nothing was left, or nothing of ours
 
@@ -1085,11 +1087,17 @@ class _NotifySocket:
         import socket
         try:
             passed = socket.socket(fileno=fd)
+            try:
+                passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                  bytes(8))
+            finally:
+                passed.detach()
         except OSError:
-            os.close(fd)        # not a socket
-            return
-        with passed:
-            passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, bytes(8))
+            pass                # not a socket
+        try:
+            os.close(fd)
+        except OSError:
+            pass                # its file system has trouble, not we
 
     def receive(self, known: int) -> list[dict[str, str]]:
         """The messages that have come from our session, or from known: a
@@ -1961,7 +1969,8 @@ class _Supervisor:
                     said["STATUS"] = (f"worker {worker.number}: "
                                       + said["STATUS"])
             _tell_news(self.start.progress, said)
-            if all(worker.is_ready for worker in self.workers):
+            if self.is_wanted and all(
+                    worker.is_ready for worker in self.workers):
                 self.settle()
 
     def settle(self) -> None:
@@ -2228,11 +2237,11 @@ class _Start:
                          else _Identity(user, group))
         self.wait = _seconds(wait)
         self.foreground = foreground
-        if notify_await is not None:
-            self.be_patient(_patience(notify_await))
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
         self.command = list(command)
         self.policy = policy
+        if notify_await is not None:
+            self.be_patient(_patience(notify_await))
         self.news: dict[str, str] = {}      # see sd_notify(3)
         with _doing("find the current directory"):  # for after the chdir
             self.held_path = self.path and os.path.abspath(self.path)
@@ -2251,7 +2260,8 @@ class _Start:
             self.wait = 0
         # Here: the user whom the daemon becomes may not be able to read them
         import socket  # noqa: F401
-        import traceback  # noqa: F401
+        if not self.command:
+            import traceback  # noqa: F401
 
     # Steps that the detached and the foreground start share
 

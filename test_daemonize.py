@@ -4146,6 +4146,9 @@ def follow(step):
         forked(rest, os.setsid, lambda: follow(rest))
     elif verb == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    elif verb == "last":
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(
+            say("READY=1") or not barrier()))
     elif verb == "polite":
         signal.signal(signal.SIGTERM, lambda *_: os._exit(
             print("bye", flush=True) or 0))
@@ -4520,6 +4523,7 @@ class ReadinessTest(NotifyTestCase):
             client.close()
             began = time.monotonic()
             self.assertEqual(len(listener.receive(os.getpid())), 1)
+            listener.discard(1 << 20)   # close(2) may fail, too
             self.assertLess(time.monotonic() - began, 30)
         listener.close()
         self.assertEqual(sorted(os.listdir("/dev/fd")), before)
@@ -4736,6 +4740,17 @@ class WorkersReadinessTest(NotifyTestCase):
             self.fails(127, "./cmd exists, but its interpreter .* does not",
                        "-p", self.p, "--notify-await", *options, "./cmd")
             self.assert_nothing_left()
+
+    def test_readiness_comes_too_late_for_a_start_that_has_failed(self):
+        status, _, err = self.cli(
+            "-p", self.p, "--notify-await", "-w", "2", *self.service(
+                "last", "only 0 READY=1", "only 1 touch up", "only 0 await up",
+                "only 0 exit 1"))
+        self.assertEqual(status, 125)
+        self.assertRegex(err, r"\Adaemonize: worker 0 exited with status 1 "
+                         r"[^\n]*\n\Z")
+        self.assertFalse(os.path.exists(self.p))
+        self.assert_nothing_left()
 
     def test_a_failing_start_keeps_its_schedule(self):
         """Each worker that ends in it does not begin it anew."""
@@ -5197,6 +5212,16 @@ class WaitingTest(NotifyTestCase):
         self.assertRegex(seen, rb"waiting for [^\r]*\r +\r"
                          rb"daemonize: status: half\r\n"
                          rb"daemonize: started, pid \d+")
+
+    def test_a_start_that_waits_for_the_pidfile(self):
+        self.write("p", "")
+        holder = self.hold_lock(self.p, 1 << 30, write=True)
+        pid, terminal = self.on_terminal("-p", self.p, "--wait", "0", "--",
+                                         "sleep", "1000")
+        line = rb"daemonize: \d+ s: waiting for the start of sleep"
+        seen = self.see(terminal, line)
+        os.kill(holder, signal.SIGKILL)
+        self.assertEqual(self.finish(pid, terminal, seen, line), 0)
 
     def test_in_the_background_it_is_silent(self):
         """A job that writes to the terminal might be stopped."""
