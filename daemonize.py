@@ -872,10 +872,14 @@ class _Target:
             raise DaemonizeError(f"cannot signal {_who(self.pid)}: "
                                  f"{error.strerror}") from error
 
+    def has_ended(self) -> bool:
+        """By the lock, which the dying lose a moment before they are dead."""
+        return not self.is_held() and not self.pidfile.has_let_go(self.pid)
+
     def is_gone(self, timeout: float) -> bool:
         """Waits for its end, and ends what it leaves of its group."""
         gone = (_await_readable(timeout, self.pidfd) if self.pidfd >= 0
-                else _poll(lambda: not self.is_held(), timeout))
+                else _poll(self.has_ended, timeout))
         if gone:
             _kill_group(self.pid, self.session, self.starter)
         return gone
@@ -2490,14 +2494,19 @@ class _Start:
                 int(more[:18]) / 1e6, 1e6))
         self.is_ready |= said.get("READY") == "1"
 
+    def hears(self, *sources: Any) -> bool:
+        """Before the deadline, which no flood of words may put off."""
+        left = self.deadline - time.monotonic()
+        return left > 0 and _await_readable(left, *[
+            source.fileno() for source in sources])
+
     def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
         self.register(self.daemon, heard, said)
         began = time.monotonic()
         self.deadline = began + self.patience
-        answer = _listen(heard, lambda: _await_readable(
-            self.deadline - time.monotonic(), heard.fileno())
-            or self.time_out(began), self.note)
+        answer = _listen(heard, lambda: self.hears(heard) or
+                         self.time_out(began), self.note)
         if answer not in (b"", b"R"):
             _outcome(answer.lstrip(b"R"))
         # With neither R nor an exec, it was a death that closed the pipe.
@@ -2530,9 +2539,9 @@ class _Start:
             return None
         self.wakeup = self.wakeup or _wake_up()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        fds = [self.wakeup[0].fileno()]
+        sources: list[Any] = [self.wakeup[0]]
         if self.notify:
-            fds.append(self.notify.socket.fileno())
+            sources.append(self.notify.socket)
         was_ready = self.is_ready
         self.deadline = time.monotonic() + timeout
         while True:
@@ -2543,9 +2552,7 @@ class _Start:
             if pid:
                 self.ended = True
                 return wait_status
-            left = self.deadline - time.monotonic()
-            if self.is_ready and not was_ready or left <= 0 or (
-                    not _await_readable(left, *fds)):
+            if self.is_ready and not was_ready or not self.hears(*sources):
                 return None
             self.wakeup[0].read(512)
 
@@ -2803,8 +2810,8 @@ class _Self:
 
     def report_exception(self, kind: Any, error: Any, where: Any) -> None:
         """As sys.excepthook: for the launching terminal, too."""
-        import traceback
         self.excepthook(kind, error, where)
+        import traceback
         # In neither a child that the program has forked, nor after ready()
         if self.is_awaited and (self.is_daemon() or self.task is not None):
             try:
@@ -2933,9 +2940,9 @@ def ready() -> None:
 
     That is the launching process, under notify_await; in the foreground
     whatever init has set NOTIFY_SOCKET, as systemd does for Type=notify: it
-    is told READY=1 (sd_notify(3)).  In a worker of a Daemon it is that
-    worker that is ready, in one of supervise() the first is enough.  Where
-    nobody waits, or nobody does any more, it does nothing.  Raises
+    is told READY=1 (sd_notify(3)).  A worker of a Daemon speaks for itself,
+    and all must be ready; of those of supervise() the first one counts.
+    Where nobody waits, or nobody does any more, it does nothing.  Raises
     DaemonizeError if NOTIFY_SOCKET exists and refuses the message.
     """
     _require_posix()

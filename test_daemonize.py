@@ -153,7 +153,7 @@ class DaemonTestCase(unittest.TestCase):
     """A directory of its own, and no process left behind."""
 
     maxDiff = None
-    CLI = [sys.executable, "-m", "daemonize"]
+    CLI = [sys.executable, "-S", "-m", "daemonize"]     # no site-packages
 
     def setUp(self):
         faulthandler.dump_traceback_later(120, exit=True)
@@ -287,7 +287,7 @@ class DaemonTestCase(unittest.TestCase):
     def python(self, text, *args, **options):
         """Runs a program that uses the module; (status, stdout, stderr)."""
         self.write("program.py", IDLE + text)
-        return self.call([sys.executable, *options.pop("flags", ()),
+        return self.call([sys.executable, "-S", *options.pop("flags", ()),
                           self.path("program.py"), *args], **options)
 
     def command_of(self, pid):
@@ -2278,6 +2278,28 @@ class PortableTest(DaemonTestCase):
                                       "TERM/0.1")[0], 124)
         self.assertEqual(self.without("-p", self.p, "--stop", "--retry",
                                       "TERM/0.1/KILL/5")[0], 0)
+
+    @unittest.skipUnless(LINUX, "start times are in /proc")
+    def test_a_lock_lost_before_the_end_is_no_end(self):
+        """As that of any process that is just exiting."""
+        self.start(sys.executable, *FAST, "-c", IDLE + (
+            "import os, signal, time\n"
+            "def end(*_):\n"
+            "    os.closerange(3, 1024)\n"
+            "    time.sleep(0.3)\n"
+            "    open('ended', 'w').close()\n"
+            "    os._exit(0)\n"
+            "signal.signal(signal.SIGTERM, end)\n"
+            "open('up', 'w').close()\n"
+            "idle()\n"))
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.assertEqual(self.python(
+            "import daemonize, sys\n"
+            "daemonize._pidfd_open = None\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
+            "--stop"), (0, "", ""))
+        self.assertTrue(os.path.exists(self.path("ended")))
+        self.assertFalse(os.path.exists(self.p))
 
     def test_a_pidfd_that_the_kernel_refuses(self):
         self.start("sleep", "1000")
@@ -4682,7 +4704,7 @@ class WorkersReadinessTest(NotifyTestCase):
     def test_an_exit_0_after_readiness_is_none(self):
         self.ok("-p", self.p, "--notify-await", "-w", "2", *self.service(
             "READY=1", "only 0 exit 0", "only 1 touch one"))
-        self.assertEqual([number for number, _ in self.workers()], [1])
+        wait_until(lambda: [number for number, _ in self.workers()] == [1])
         self.stop()
 
     def test_not_ready_in_time(self):
