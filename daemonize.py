@@ -739,6 +739,19 @@ class _PidFile:
                          f"it is the daemon, kill {pid} yourself")
         return None, "" if holder is None else self.held_by(holder)
 
+    def state(self) -> tuple[int | None, str, list[tuple[int, int]],
+                             list[int]]:
+        """(pid, but, workers, strangers): judge() and workers() at once.
+
+        Workers that have come since judge() found no daemon are those of a
+        start just now, unless it finds none again.
+        """
+        while True:
+            pid, but = self.judge()
+            workers, strangers = ([], []) if pid == 0 else self.workers()
+            if pid is not None or not workers or self.judge()[0] is None:
+                return pid, but, workers, strangers
+
     def held_by(self, stranger: int | None) -> str:
         return (f"{self.path} is locked by {_who(stranger)}, which is not "
                 "its daemon")
@@ -3133,9 +3146,7 @@ def _inspect(path: str, owner: int | None = None
     try:
         while True:
             with _opened(path, owner) as pidfile:
-                pid, but = pidfile.judge()
-                workers, strangers = (([], []) if pid == 0
-                                      else pidfile.workers())
+                pid, but, workers, strangers = pidfile.state()
                 if pid is None and strangers:
                     but = but or pidfile.held_by(strangers[0])
                 if pid is not None or pidfile.is_current():
@@ -3223,19 +3234,24 @@ def _stop(path: str, schedule: list[tuple[int, float]],
     trusted = owner
     try:
         with _opened(path, owner) as pidfile:
-            try:
-                daemon = _daemon_of(pidfile)
+            while daemon is None:
+                try:
+                    daemon = _daemon_of(pidfile)
+                except NotRunning:
+                    pid, _, workers, _ = pidfile.state()
+                    if pid is None and not workers:
+                        raise
+                    if pid is None:
+                        break           # a killed supervisor has left them
+            if daemon:
                 trusted = daemon.uid if owner is None else owner
                 if pidfile.workers()[0]:    # a supervisor, which may have the
                     schedule = [            # same schedule: let it be first
                         (sig, seconds + (sig != signal.SIGKILL))
                         for sig, seconds in schedule]
-                schedule = _end([daemon], schedule, _Waiting(is_shown))
-            except NotRunning:
-                if not pidfile.workers()[0]:
-                    raise
-            finally:
-                if daemon:
+                try:
+                    schedule = _end([daemon], schedule, _Waiting(is_shown))
+                finally:
                     daemon.close()
             left = _end_workers(pidfile, schedule)
     except NotRunning as error:
