@@ -99,6 +99,7 @@ def idle():
 def wait_until(condition, timeout=15.0, what=""):
     """The one place that sleeps; returns the condition's true value."""
     deadline = time.monotonic() + timeout
+    pause = 0.002
     while True:
         value = condition()
         if value:
@@ -106,7 +107,8 @@ def wait_until(condition, timeout=15.0, what=""):
         if time.monotonic() > deadline:
             raise AssertionError("waited %g s for %s, saw %r" % (
                 timeout, what or inspect.getsource(condition), value))
-        time.sleep(0.005)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
 
 
 def is_alive(pid):
@@ -4190,7 +4192,7 @@ def follow(step):
         os.kill(os.getpid(), int(rest))
     elif verb == "only":
         number, _, step = rest.partition(" ")
-        if number == os.environ["DAEMONIZE_WORKER"]:
+        if number == os.environ.get("DAEMONIZE_WORKER", "0"):
             follow(step)
     elif verb == "child":
         forked(rest)
@@ -4684,7 +4686,8 @@ class ReadinessTest(NotifyTestCase):
         for workers in (), ("-w", "2"):
             self.assertEqual(start(
                 *options, *workers, "--", python, *FAST, "-c", self.SERVICE,
-                "seen env", "READY=1", "barrier answered")[::2], (0, ""))
+                "only 0 seen env", "READY=1", "only 0 barrier answered")[::2],
+                (0, ""))
             self.await_file("answered")
             address = self.read("env").split()[0]
             self.assertRegex(address, r"\A/tmp/daemonize-\d+-\w{16}/socket\Z")
