@@ -4257,6 +4257,10 @@ while True:
         wait_until(lambda: time.monotonic() > began + seconds)
         self.assertIsNone(launcher.poll())
 
+    def parent_of(self, pid):
+        return int(self.read("/proc/%d/stat" % pid).rpartition(")")[2]
+                   .split()[1])
+
     def environ_of(self, pid, name):
         """Of a command: not until its exec is over."""
         with open("/proc/%d/environ" % pid, "rb") as file:
@@ -4454,14 +4458,15 @@ class ReadinessTest(NotifyTestCase):
             sys.executable, "program.py", "-p", self.p, "--notify-await",
             "--notify-timeout", "0.05", *args])
         self.await_file("up")
+        starter = self.parent_of(self.pid())
         launcher.kill()
         launcher.wait()
         self.touch("killed")
+        wait_until(lambda: not is_alive(starter))
 
     def test_a_killed_launcher_does_not_harm_the_daemon(self):
         self.abandon(*self.service("touch up"))
-        pid = self.pid()
-        wait_until(lambda: marked(self.dir) == [pid])   # the starter leaves
+        self.assert_alone(self.pid())
         self.assertIn("running", self.ok("-p", self.p, "--status"))
         self.stop()
         launcher = self.launch(*self.service("touch up2", "await go",
@@ -4474,7 +4479,6 @@ class ReadinessTest(NotifyTestCase):
 
     def test_a_killed_launcher_does_not_harm_the_workers(self):
         self.abandon("-o", "log", "-w", "2", *self.service("only 1 touch up"))
-        wait_until(lambda: len(marked(self.dir)) == 3)  # the starter leaves
         first, second = (pid for _, pid in self.workers())
         os.kill(first, signal.SIGKILL)      # a failure, not of the start
         self.await_log("worker 0 .* killed by SIGKILL; restart 1 in 0 s")
@@ -4782,9 +4786,7 @@ class WorkersReadinessTest(NotifyTestCase):
         launcher = self.launch("-w", "2", *self.service(
             "only 1 touch up", "await go", "READY=1"))
         self.await_file("up")
-        with open("/proc/%d/stat" % self.pid()) as file:
-            starter = int(file.read().rpartition(")")[2].split()[1])
-        self.await_sleep(launcher.pid, starter, self.pid())
+        self.await_sleep(launcher.pid, self.parent_of(self.pid()), self.pid())
         self.touch("go")
         self.ends(launcher, 0)
         self.await_sleep(self.pid())
