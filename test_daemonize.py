@@ -97,13 +97,20 @@ def idle():
 
 
 def wait_until(condition, timeout=15.0, what=""):
-    """The one place that sleeps; returns the condition's true value."""
+    """The one place that sleeps; returns the condition's true value.
+
+    What is not there yet, or not while a process is in its exec, is waited
+    for as well: a file, an item of a list, the number in a line.
+    """
     deadline = time.monotonic() + timeout
     pause = 0.002
     while True:
-        value = condition()
-        if value:
-            return value
+        try:
+            value = condition()
+            if value:
+                return value
+        except (LookupError, OSError, ValueError) as error:
+            value = repr(error)
         if time.monotonic() > deadline:
             raise AssertionError("waited %g s for %s, saw %r" % (
                 timeout, what or inspect.getsource(condition), value))
@@ -2232,10 +2239,9 @@ class ForegroundTest(DaemonTestCase):
     def test_the_session_of_an_init_is_cleared_up(self):
         process = self.foreground("sh", "-c", "sleep 1000 & wait",
                                   start_new_session=True)
-        wait_until(lambda: len(marked(self.dir)) == 2
-                   and self.is_running())
-        wait_until(lambda: b"sleep" in self.command_of(max(marked(
-            self.dir))))
+        wait_until(lambda: self.is_running() and {b"sh", b"sleep"} == {
+            self.command_of(pid).split(b"\0")[0]
+            for pid in marked(self.dir)})
         self.ok("-p", self.p, "--stop")
         process.wait()
         self.assert_nothing_left()
