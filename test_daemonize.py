@@ -964,8 +964,8 @@ class PidFileTest(DaemonTestCase):
             "time.sleep(1000)\n"))       # a subreaper that does not reap
         if not LINUX or PYPY:
             self.skipTest("needs prctl and ctypes")
-        reaper = self.popen([sys.executable, "reaper.py", sys.executable,
-                             SCRIPT, "-p", self.p, "sleep", "1000"])
+        reaper = self.popen([sys.executable, "reaper.py", *self.CLI, "-p",
+                             self.p, "sleep", "1000"])
         self.assertEqual(reaper.stdout.readline(), "up\n")
         pid = self.pid()
         self.ok("-p", self.p, "--stop")
@@ -1014,8 +1014,8 @@ class PidFileTest(DaemonTestCase):
     def test_starts_and_stops_at_once_never_leave_two(self):
         loop = ("for i in 1 2 3 4 5; do \"$@\" -p p --wait 0 sleep 1000; "
                 "\"$@\" -p p --stop; done")
-        loops = [self.popen(["sh", "-c", loop, "sh", sys.executable, *FAST,
-                             SCRIPT]) for _ in range(4)]
+        loops = [self.popen(["sh", "-c", loop, "sh", *self.CLI])
+                 for _ in range(4)]
         for process in loops:
             _, err = process.communicate()
             for line in err.splitlines():
@@ -1048,10 +1048,9 @@ os._exit(daemonize.main(sys.argv[2:]))
                      "register", "lock", "judge", "complete"):
             with self.subTest(step=step):
                 starters = [
-                    self.popen([sys.executable, *FAST, "-c",
-                                "import sys; sys.path.insert(0, %r); "
-                                "exec(open('widened.py').read())" % HERE,
-                                step, "-p", self.p, "--wait", "0"]
+                    self.popen([sys.executable, "-S", "-c",
+                                "exec(open('widened.py').read())", step,
+                                "-p", self.p, "--wait", "0"]
                                + options + ["sleep", "1000"])
                     for options in ([], [], ["-f"], [])]
                 failed = wait_until(lambda: (lambda failed: len(failed) == 3
@@ -1258,8 +1257,8 @@ os._exit(daemonize.main(sys.argv[2:]))
                            stderr=subprocess.DEVNULL):
             self.skipTest("cannot unshare here")
         pid = self.start("sleep", "1000")
-        other = ["unshare", "-p", "--fork", "--mount-proc", sys.executable,
-                 SCRIPT, "-p", self.p]
+        other = ["unshare", "-p", "--fork", "--mount-proc", *self.CLI, "-p",
+                 self.p]
         held = ("daemonize: %s is held by a process outside this pid "
                 "namespace or host\n" % self.p)
         self.assertEqual(self.call(other + ["--status"]), (4, "", held))
@@ -1309,7 +1308,7 @@ os._exit(daemonize.main(sys.argv[2:]))
         for options in ("", "-f"):
             process = self.popen(
                 ["sh", "-c", "echo $$ >p; exec \"$@\" -p p %s sleep 1000"
-                 % options, "sh", sys.executable, SCRIPT])
+                 % options, "sh", *self.CLI])
             wait_until(lambda: [self.command_of(pid) for pid in marked(
                 self.dir)] == [b"sleep\0001000\0"])
             self.assert_alone(self.pid())
@@ -1423,7 +1422,7 @@ class ControlTest(DaemonTestCase):
     def test_stop_from_inside_the_daemon(self):
         """A child that restarts its daemon must not kill itself."""
         first = self.start("sh", "-c", "\"$@\" & wait", "sh",
-                           sys.executable, SCRIPT, "-p", "p", "--restart",
+                           *self.CLI, "-p", "p", "--restart",
                            "--", "sleep", "1000")
         wait_until(lambda: not is_alive(first) and [
             self.command_of(pid) for pid in marked(self.dir)] ==
@@ -2166,7 +2165,7 @@ class ForegroundTest(DaemonTestCase):
     CLI = [sys.executable, "-S", SCRIPT]
 
     def foreground(self, *args, **options):
-        return self.popen([sys.executable, SCRIPT, "-f", "-p", self.p, *args],
+        return self.popen([*self.CLI, "-f", "-p", self.p, *args],
                           **options)
 
     def test_the_command_has_our_pid_streams_status_and_no_child(self):
@@ -2230,7 +2229,7 @@ class ForegroundTest(DaemonTestCase):
         """A job of an interactive shell: one group with its pipeline."""
         process = self.popen(
             ["sh", "-c", "\"$@\" | (cat; echo survived)", "sh",
-             sys.executable, SCRIPT, "-fp", self.p, "sh", "-c",
+             *self.CLI, "-fp", self.p, "sh", "-c",
              "echo up; exec sleep 1000"], start_new_session=True)
         self.assertEqual(process.stdout.readline(), "up\n")
         self.ok("-p", self.p, "--stop")
@@ -3014,7 +3013,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
     def test_a_worker_may_end_its_children_itself(self):
         self.supervise("-r", command=(*self.recorder(), "ends"))
         wait_until(lambda: self.got() == ["up"])
-        process = self.popen([sys.executable, SCRIPT, "-p", self.p,
+        process = self.popen([*self.CLI, "-p", self.p,
                               "--stop"])
         self.assertEqual(process.wait(), 0)
         self.assertEqual(self.got(), ["up", "SIGTERM"])
@@ -3023,7 +3022,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
     def test_a_supervisor_killed_on_trial_fails_the_start_and_ends_all(self):
         for options in ([], ["-p", self.p]):
             starter = self.popen([
-                sys.executable, SCRIPT, *options, "-w", "2", "--wait", "60",
+                *self.CLI, *options, "-w", "2", "--wait", "60",
                 "--", "sh", "-c", self.STAY])
             parents = set()
             for number in range(2):
@@ -3057,7 +3056,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
 
     def test_asked_to_stop_in_the_foreground_is_0(self):
         for number in (signal.SIGTERM, signal.SIGINT):
-            process = self.popen([sys.executable, SCRIPT, "-f", "-r", "--",
+            process = self.popen([*self.CLI, "-f", "-r", "--",
                                   "sh", "-c", self.STAY])
             self.await_run(0, 1 + (number == signal.SIGINT))
             process.send_signal(number)
@@ -3097,8 +3096,8 @@ class SupervisorSignalsTest(SupervisedTestCase):
         starter = None
         for turn in range(6):
             starter = self.popen([
-                sys.executable, SCRIPT, "-p", self.p, "-w", "4", "--wait",
-                "30", "--", "sh", "-c", self.STAY])
+                sys.executable, "-S", SCRIPT, "-p", self.p, "-w", "4",
+                "--wait", "30", "--", "sh", "-c", self.STAY])
             if turn % 2:
                 wait_until(lambda: self.pids_of(0))
             wait_until(lambda: self.cli(
@@ -3158,7 +3157,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
                 os.write(writer, b"x" * 4096)
         os.set_blocking(writer, True)
         process = self.popen([
-            sys.executable, SCRIPT, "-f", "-r", "-o", os.devnull,
+            *self.CLI, "-f", "-r", "-o", os.devnull,
             "--respawn-delay", "0", "--", "sh", "-c",
             "echo $$ >>w.0; [ $(wc -l <w.0) -lt 5 ] && exit 1; "
             "exec sleep 1000"], stderr=writer)
@@ -3216,7 +3215,7 @@ class KilledSupervisorTest(SupervisedTestCase):
                 self.STAY.replace("w.", "v."))
         for options in (["-w", "2"], ["-r", "-f"], []):
             process = self.popen([
-                sys.executable, SCRIPT, "-p", self.p, *options, "--", "sh",
+                *self.CLI, "-p", self.p, *options, "--", "sh",
                 "-c", stay % tuple(pids)])
             wait_until(lambda: os.path.exists(self.path("v.0")) or
                        os.path.exists(self.path("v.")))
@@ -3346,7 +3345,7 @@ class ProxyTest(SupervisedTestCase):
 
     def test_signals_go_on_unchanged(self):
         command = self.recorder()
-        process = self.popen([sys.executable, SCRIPT, "-f", "-o", "log",
+        process = self.popen([*self.CLI, "-f", "-o", "log",
                               "--log-size", "1M", "--", *command, "ends"])
         wait_until(lambda: self.got() == ["up"])
         for name in ("HUP", "USR1", "INT", "QUIT", "WINCH"):
@@ -3377,7 +3376,7 @@ class ProxyTest(SupervisedTestCase):
         if self.call(["unshare", "-pf", "--mount-proc", "true"])[0]:
             self.skipTest("no PID namespaces here")
         return ["unshare", "-pf", "--mount-proc", "--kill-child", *tail,
-                sys.executable, SCRIPT, "-f", *args]
+                *self.CLI, "-f", *args]
 
     # Two orphans, one of which is a zombie until it is reaped
     ORPHANS = ("sh -c 'sleep 1000 & exec true'; (true &); "
@@ -3555,7 +3554,7 @@ class LogTest(SupervisedTestCase):
         os.mkfifo(self.path("fifo"))
         fifo = os.open(self.path("fifo"), os.O_RDWR)
         self.addCleanup(os.close, fifo)
-        process = self.popen([sys.executable, SCRIPT, "-f", "-o", "fifo", "-e",
+        process = self.popen([*self.CLI, "-f", "-o", "fifo", "-e",
                               "fifo", "-H", "--", "seq", "30000"])
         text = b""
         while text.count(b"\n") < 30001:       # the death's line, too
