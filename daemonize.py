@@ -3546,18 +3546,28 @@ def _execute_bytecode(argv: list[str]) -> None:
     while frame.f_code.co_name != "<module>":
         frame = frame.f_back
     code = marshal.dumps(frame.f_code)
+    # Not sys.executable: that is what PATH has under the name that we were
+    # given, by "exec -a NAME" say, or nothing
+    name = os.fsdecode(_proc("self", "cmdline").partition(b"\0")[0])
     try:
+        executable = os.readlink(f"{_PROC}/self/exe")
         fd = os.memfd_create("daemonize", 0)
-        os.write(fd, code)
-        os.execv(sys.executable, [
-            sys.executable, "-S", *["-E"] * sys.flags.ignore_environment,
-            # The name for ps(1); and nothing is imported from where we stand
-            "-c", f"{os.path.basename(__file__)!r}; import sys; "
-            "sys.path = [path for path in sys.path if path]; "
-            f"import marshal, os; code = os.pread({fd}, {len(code)}, 0); "
-            f"os.close({fd}); exec(marshal.loads(code))", *argv])
     except (AttributeError, OSError):
-        pass                    # it runs as it is, and is larger
+        return                  # it runs as it is, and is larger
+    try:
+        if (os.path.basename(executable).startswith("python")
+                and os.write(fd, code) == len(code)):
+            os.execv(executable, [
+                name, "-S", *["-E"] * sys.flags.ignore_environment, "-c",
+                # The path is for ps(1) and pgrep(1); and nothing is to be
+                # imported from where we stand
+                f"{__file__!r}; import sys; "
+                "sys.path = [path for path in sys.path if path]; "
+                f"import marshal, os; code = os.pread({fd}, {len(code)}, 0); "
+                f"os.close({fd}); exec(marshal.loads(code))", *argv])
+    except OSError:
+        pass                    # RLIMIT_FSIZE, an interpreter that has gone
+    os.close(fd)
 
 
 class _CommandLine:
