@@ -1346,6 +1346,7 @@ def _execute(command: list[str]) -> NoReturn:
 _SYSLOG = ("/dev/log", "/var/run/syslog", "/var/run/log")  # macOS, FreeBSD
 _LONGEST = 1 << 20              # bytes of a line; a longer one is cut
 _PATIENCE = 1.0                 # seconds between attempts on a full disk
+_LAST_CALL = 10.0               # seconds of them, once all workers have ended
 
 
 def _line(text: str) -> bytes:
@@ -1582,7 +1583,7 @@ class _Logs:
         self.sinks = [out, err]         # None: is not ours to write
         self.reopens = reopens
         self.streams: dict[int, _Stream] = {}
-        self.last_call = 0.0
+        self.ended = 0.0        # when all workers had
         for number, sink in enumerate(self.sinks, 1):
             if isinstance(sink, _LogFile):
                 sink.numbers.append(number)
@@ -1654,15 +1655,19 @@ class _Logs:
     def is_behind(self, hurries: bool) -> bool:
         """When all workers have ended: is there more to be written?
 
-        If that is an ordinary end, for as long as it takes.  Told to stop,
-        it waits no more than a second, and only for a slow reader: what
-        cannot be written by then is dropped.
+        A slow reader gets it all, however long that takes; what cannot be
+        written, for a full disk or without a syslogd, is given up after ten
+        seconds, lest an init take the dead for running.  Told to stop, it
+        waits no more than a second, and only for a slow reader.
         """
         self.drain()
         now = time.monotonic()
-        self.last_call = self.last_call or now + _PATIENCE
-        return any(sink.full >= 0 and now < self.last_call if hurries
-                   else True for sink in self.waiting())
+        self.ended = self.ended or now
+        patience = {True: _FOREVER, False: _LAST_CALL}
+        if hurries:
+            patience = {True: _PATIENCE, False: 0.0}
+        return any(now - self.ended < patience[sink.full >= 0]
+                   for sink in self.waiting())
 
     def end(self) -> None:
         self.drain()
@@ -1939,6 +1944,9 @@ class _Supervisor:
             if number in orders:
                 orders[number]()
             else:
+                # A proxy's command is to end: then its log must not linger
+                self.is_told_to_stop |= self.policy.is_proxy and number in (
+                    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
                 self.signal(number)
 
     def heed(self) -> None:

@@ -3811,6 +3811,13 @@ class SyslogTest(SupervisedTestCase):
         wait_until(lambda: marked(self.dir) == [self.pid()])
         self.stop("TERM/9")     # its command has ended, it has lines to say
 
+    def test_no_syslogd_and_an_end(self):
+        """An init is to know of it, though a line is lost."""
+        self.write("logged.py", self.read("logged.py").replace(
+            "sys.exit", "daemonize._LAST_CALL = 0.3\nsys.exit"))
+        self.assertEqual(self.logged("-f", "-S", "--", "sh", "-c",
+                                     "echo hi; exit 3"), (3, "", ""))
+
     def test_no_syslogd_stops_nothing(self):
         self.assertEqual(self.logged("-p", self.p, "-w", "2", "-S", "--",
                                      "sh", "-c", self.STAY + "; seq 99999"),
@@ -3818,6 +3825,11 @@ class SyslogTest(SupervisedTestCase):
         os.kill(self.await_run(0, 1), signal.SIGKILL)
         self.await_run(0, 2)
         self.stop()
+        for stop in "TERM/9", "QUIT/9":     # of one that passes signals on
+            self.assertEqual(self.logged(
+                "-p", self.p, "-S", "--", "sh", "-c", "seq 99999; exec sleep "
+                "1000"), (0, "", ""))
+            self.stop(stop)
 
 
 class SuperviseTest(SupervisedTestCase):
