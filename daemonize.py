@@ -3667,6 +3667,7 @@ class _CommandLine:
         if os.path.lexists(self.path):
             wanted.pidfile = _PidFile(self.path, os.O_RDWR, self.owner())
         wanted.open_streams()
+        wanted.let_go()
         if wanted.pidfile:
             os.close(wanted.pidfile.fd)
             wanted.pidfile = None

@@ -1436,6 +1436,18 @@ class ControlTest(DaemonTestCase):
         self.assertNotEqual(self.pid(), first)
         self.assert_alone(self.pid())
 
+    def test_a_restarted_supervisor_has_no_more_open_than_a_started_one(self):
+        def opened():
+            fds = "/proc/%d/fd" % self.pid()
+            return sorted(re.sub(r"\[\d+\]", "", os.readlink(fds + "/" + fd))
+                          for fd in os.listdir(fds))
+        options = "-p", self.p, "-o", "log", "-H", "--wait", "0"
+        self.ok(*options, "sleep", "1000")
+        wait_until(lambda: self.path("log") in opened())
+        started = opened()
+        self.ok(*options, "--restart", "sleep", "1000")
+        wait_until(lambda: opened() == started)
+
     def test_a_restart_that_must_fail_stops_nothing(self):
         pid = self.start("sleep", "1000")
         self.fails(127, "command not found: .*", "-p", self.p, "--restart",
