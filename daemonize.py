@@ -1173,8 +1173,10 @@ class _Identity:
         """group beats user's ":group"; names go before numbers."""
         import grp
         import pwd
-        name, _, its_group = str("" if user is None else user).partition(":")
-        name = name or str(os.geteuid())
+        name, _, its_group = str(os.geteuid() if user is None
+                                 else user).partition(":")
+        if not name or group == "":     # an unset $VARIABLE: not as root
+            raise DaemonizeError("a user or group without a name")
         entry = self._lookup("user", name, pwd.getpwnam, pwd.getpwuid)
         self.uid = uid = entry[2] if entry else int(name)
         wanted = its_group if group is None else str(group)
@@ -3527,6 +3529,7 @@ def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
     if spare:
         del sys.modules["gettext"]
     names = {"-" + option[0]: option[2:] for option in _OPTIONS}
+    takers = {option[2:-1] for option in _OPTIONS if option.endswith("=")}
     letters = "".join(option[0] + ":" * option.endswith("=")
                       for option in _OPTIONS if option[0] != " ")
     try:
@@ -3534,8 +3537,12 @@ def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
                                        [option[2:] for option in _OPTIONS])
     except getopt.GetoptError as error:
         raise DaemonizeError(f"{error} (see --help)", 2) from None
-    for option, word in found:
-        name = names.get(option, option[2:]).rstrip("=")
+    words = [(names.get(option, option[2:]).rstrip("="), word)
+             for option, word in found]
+    options.update(words)       # all of them: is it to be quiet?
+    for name, word in words:
+        if not word and name in takers:     # an unset $VARIABLE
+            raise DaemonizeError(f"--{name} is empty (see --help)", 2)
         try:
             options[name] = _CONVERSIONS.get(name, str)(word)
         except ValueError:
