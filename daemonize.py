@@ -3536,6 +3536,8 @@ def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
         found, command = getopt.getopt(argv, letters,
                                        [option[2:] for option in _OPTIONS])
     except getopt.GetoptError as error:
+        if argv[0] in ("-q", "--quiet"):
+            options["quiet"] = ""
         raise DaemonizeError(f"{error} (see --help)", 2) from None
     words = [(names.get(option, option[2:]).rstrip("="), word)
              for option, word in found]

@@ -373,6 +373,8 @@ class StartTest(DaemonTestCase):
 
     def test_quiet_says_nothing(self):
         self.assertEqual(self.cli("-q", "nosuchcommand"), (127, "", ""))
+        for line in "-q --nosuch", "-q --wait", "--wait x -q true":
+            self.assertEqual(self.cli(*line.split()), (2, "", ""))
         self.assertEqual(self.cli("-qp", self.p, "--status"), (3, "", ""))
 
     def test_a_second_start_refuses_and_names_the_pid(self):
