@@ -2272,8 +2272,9 @@ class _Start:
         self.news: dict[str, str] = {}      # see sd_notify(3)
         with _doing("find the current directory"):  # for after the chdir
             self.held_path = self.path and os.path.abspath(self.path)
-            self.log_paths = [os.path.abspath(path) if isinstance(path, str)
-                              else path for path in self.wanted[1:]]
+            self.log_paths: list[Any] = [
+                os.path.abspath(path) if isinstance(path, str) else path
+                for path in self.wanted[1:]]
         if self.chdir is not None:
             with _doing(f"change directory to {self.chdir}"):
                 os.stat(os.path.join(self.chdir, "."))
@@ -2659,12 +2660,12 @@ class _Start:
                 how += f"; {_OUT_OF_REACH}"
         if traceback:
             return DaemonizeError(f"{how}:", details=traceback)
-        logs = {path: (fd, size) for path, fd, size in zip(
-                    self.wanted[1:], self.opened[1:], self.sizes[1:])
-                if isinstance(path, str)
+        logs = {name: (path, fd, size) for name, path, fd, size in zip(
+                    self.wanted[1:], self.log_paths, self.opened[1:],
+                    self.sizes[1:])
+                if isinstance(name, str)
                 and stat.S_ISREG(os.fstat(fd).st_mode)}
-        lines = [line for path, log in logs.items()
-                 for line in _last_lines(path, *log)]
+        lines = [line for log in logs.values() for line in _last_lines(*log)]
         if self.policy and self.policy.syslog and not logs:
             how += "; its output went to syslog"
         elif self.wanted[1:] == [None, None]:
