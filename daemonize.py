@@ -831,12 +831,15 @@ class _PidFile:
                     os.ftruncate(self.fd, 0)    # /run: leave it as it was
 
     def remove_held(self) -> None:
-        """In the holder of byte 0, at its end."""
+        """In the holder of byte 0, at its end.
+
+        Unless it has lost its lock, and a successor has the file.
+        """
         try:
-            if self.is_current():
+            if self.is_current() and self.content() in (None, os.getpid()):
                 os.unlink(self.path)
-        except OSError:         # privileges are dropped: left stale, it
-            pass                # harms nothing
+        except (OSError, DaemonizeError):   # privileges are dropped, or it
+            pass                # holds no pid: left stale, it harms nothing
 
 
 # ---- Ending others -------------------------------------------------------

@@ -1637,6 +1637,18 @@ class LibraryTest(DaemonTestCase):
         self.assertEqual(sorted(os.listdir(self.dir)), ["p", "program.py"])
         self.assert_alone(pid)
 
+    def test_one_that_lost_its_lock_leaves_its_successors_pidfile(self):
+        first = self.daemon("open(%r).close()\n"
+                            "os.utime(%r, (1, 1))\n"
+                            "print('lost', flush=True)\n"
+                            "idle()\n" % (self.p, self.p))
+        wait_until(lambda: "lost" in self.read("log"))
+        second = self.start("sleep", "1000")
+        os.kill(first, signal.SIGTERM)
+        wait_until(lambda: not is_alive(first))
+        self.assertEqual(self.pid(), second)
+        self.assertTrue(self.is_running())
+
     def test_sigterm_runs_finally_and_atexit_and_removes_the_pidfile(self):
         self.daemon("try:\n"
                     "    idle()\n"
