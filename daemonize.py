@@ -3001,6 +3001,22 @@ def _status_of(function: Callable[[], object]) -> int:
     return 1
 
 
+def _register_library_exits() -> None:
+    """The atexit handlers of the standard library, which end what target
+    will have begun: they are the interpreter's, not the program's.
+    """
+    import atexit
+    for module, name in (("logging", "shutdown"),
+                         ("multiprocessing.util", "_exit_function"),
+                         ("concurrent.futures.thread", "_python_exit")):
+        function = getattr(sys.modules.get(module), name, None)
+        if function:
+            atexit.register(function)
+    processes: Any = sys.modules.get("multiprocessing.process")
+    if processes:       # those of the supervisor's program are not ours
+        processes._children.clear()
+
+
 def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
     """In a worker: target, and the end that an interpreter would have.
 
@@ -3015,6 +3031,7 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
         target()
 
     atexit._clear()
+    _register_library_exits()
     if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL,
                                             _SELF.exit_on_sigterm):
         signal.signal(signal.SIGTERM, _exit_in_worker)

@@ -3906,6 +3906,39 @@ class SuperviseTest(SupervisedTestCase):
         self.assertRegex(out, r"\Aworker 1 \(pid \d+\) exited with status 4; "
                          r"given up after 1 restarts 4\n\Z")
 
+    def test_the_librarys_own_exit_handlers_run(self):
+        """Those of the program do not; its children are left alone."""
+        status, out, err = self.program(
+            "import logging.handlers, multiprocessing\n"
+            "import concurrent.futures\n"
+            "fork = multiprocessing.get_context('fork')\n"
+            "logging.getLogger().addHandler(logging.handlers.MemoryHandler(\n"
+            "    9, target=logging.StreamHandler(sys.stdout)))\n"
+            "def child():\n"
+            "    time.sleep(0.1)\n"
+            "    print('child', flush=True)\n"
+            "def work():\n"
+            "    logging.warning('kept')\n"
+            "    fork.Process(target=child).start()\n"
+            "    pool = concurrent.futures.ThreadPoolExecutor(1)\n"
+            "    pool.submit(time.sleep, 0.1)\n"
+            "    pool.submit(print, 'thread', flush=True)\n"
+            "atexit.register(print, 'atexit')\n"
+            "ours = fork.Process(target=idle, daemon=True)\n"
+            "ours.start()\n"
+            "supervise(work)\n"
+            "assert ours.is_alive()\n")
+        self.assertEqual(status, 0)
+        self.assertEqual(sorted(out.split()),
+                         ["atexit", "child", "kept", "thread"])
+        self.assertRegex(err, r"\A.* worker 0 .* exited with status 0\n\Z")
+
+    def test_a_target_that_cannot_be_called(self):
+        for target in "None", "5":
+            status, _, err = self.program("supervise(%s)\n" % target)
+            self.assertEqual(status, 1)
+            self.assertIn("\nTypeError: not callable: " + target, err)
+
     def test_a_worker_killed_by_hand_comes_back(self):
         """SystemExit(143): finally and the worker's own atexit run."""
         supervisor = self.detached(
