@@ -371,6 +371,12 @@ def _uid_of(pid: int) -> int | None:
     return int(uids[1]) if uids else None
 
 
+def _inner_pid(pid: int) -> int:
+    """The one that it has in its own pid namespace, in a container say."""
+    pids = _proc(pid, "status").partition(b"\nNSpid:")[2].split(b"\n")[0]
+    return int(pids.split()[-1]) if pids else pid
+
+
 def _who(pid: int | None) -> str:
     if not pid or pid < 1:
         return ("an open file description (OFD) lock" if pid == -1 else
@@ -708,6 +714,14 @@ class _PidFile:
                 f"{self.path} is not trusted: user {_user_name(info.st_uid)}"
                 f" or others can write it (mode {info.st_mode & 0o777:04o})")
 
+    def is_contained(self, holder: int, pid: int | None) -> bool:
+        """Is holder the pid in the file, as its container numbers it?
+
+        Where users can make pid namespaces, they can have any pid there.
+        """
+        return _inner_pid(holder) == pid and _uid_of(holder) in (
+            0, os.fstat(self.fd).st_uid)
+
     def judge(self, asking: int = 0) -> tuple[int | None, str]:
         """(pid, but): the running daemon's pid (0: hidden), or None.
 
@@ -726,6 +740,9 @@ class _PidFile:
                 break
             if holder < 1 and holder != -1:
                 return 0, f"{self.path} is held by {_who(0)}"
+            if self.is_contained(holder, pid):
+                pid = holder
+                break
             if holder == seen or time.monotonic() > deadline:
                 break           # nobody was changing the file in between
             changing = self.holder(_CHANGE_BYTE, writer=True)

@@ -1280,6 +1280,43 @@ os._exit(daemonize.main(sys.argv[2:]))
         self.assertRegex(err, "already running: .* outside this pid namesp")
         self.assertTrue(is_alive(pid))
 
+    def test_a_holder_in_an_inner_pid_namespace(self):
+        """A container's daemon, seen from its host."""
+        inner = ["unshare", "-p", "--fork", "--mount-proc"]
+        if subprocess.call(inner + ["true"], stderr=subprocess.DEVNULL):
+            self.skipTest("cannot unshare here")
+        self.popen(inner + ["sh", "-c", "\"$@\"; sleep 1000", "sh", *self.CLI,
+                            "-p", self.p, "-w", "2", "sleep", "1000"])
+        self.popen(inner + [*self.CLI, "-f", "-p", self.path("q"), "-r",
+                            "sleep", "1000"])
+        for name in "p", "q":
+            path = self.path(name)
+            wait_until(lambda: self.cli("-p", path, "--status")[0] == 0)
+            pid = json.loads(self.ok("-p", path, "--status", "--json"))["pid"]
+            self.assertNotEqual(self.read(name), "%d\n" % pid)
+            self.fails(1, "already running: %s is held by pid %d" % (
+                path, pid), "-p", path, "sleep", "9")
+            self.assertEqual(self.ok("-vp", path, "--stop"),
+                             "daemonize: stopped pid %d\n" % pid)
+            self.assertFalse(is_alive(pid))
+            self.assertFalse(os.path.exists(path))
+
+    @unittest.skipUnless(ROOT, "needs root, to hold a lock as another user")
+    def test_a_strangers_namespace_is_not_believed(self):
+        """Whoever can make one can have any pid in it."""
+        self.write("p", "1\n")
+        locker = self.popen(
+            ["unshare", "-p", "--fork", "setpriv", "--reuid=65534",
+             "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c",
+             "import fcntl, os, time\n"
+             "fcntl.lockf(os.open(%r, os.O_RDONLY), fcntl.LOCK_SH, 1)\n"
+             "print(os.getpid(), flush=True)\n"
+             "time.sleep(1000)" % self.p])
+        if locker.stdout.readline() != "1\n":
+            self.skipTest("cannot unshare here")
+        self.fails(1, "not running: .*/p is locked by pid .* of user .*, "
+                   "which is not its daemon", "-p", self.p, "--status")
+
     # A lock let go
 
     LET_GO = ("import os, time\n"
