@@ -184,9 +184,10 @@ def _user_name(uid: int) -> str:
 
 
 def _seconds(word: str | float) -> float:
-    if not 0 <= float(word) < 1e6:
+    seconds = float(str(word))      # an int may be too large for a float
+    if not 0 <= seconds < 1e6:
         raise ValueError(f"bad number of seconds: {word}")
-    return float(word)
+    return seconds
 
 
 def _patience(word: str | float) -> float:
@@ -234,16 +235,13 @@ def _signal_number(word: int | str) -> int:
     return _signals()[name]
 
 
-def _schedule(retry: str | float | list[tuple[int, float]] = _RETRY
-              ) -> list[tuple[int, float]]:
+def _schedule(retry: str | float = _RETRY) -> list[tuple[int, float]]:
     """"TERM/10/KILL/5" -> [(SIGTERM, 10.0), (SIGKILL, 5.0)].
 
     As in start-stop-daemon(8) a number is seconds (a signal by number is
     -15), and one alone is TERM/number/KILL/number.  A signal without a time
     has 5 s.
     """
-    if isinstance(retry, list):
-        return retry
     words = str(retry).split("/")
     if words[0][:1].isdigit():
         words = ["TERM", *words, *["KILL", *words] * (len(words) == 1)]
@@ -516,7 +514,7 @@ def _fileno(thing: Any) -> int:
     if not isinstance(thing, int) and not hasattr(thing, "fileno"):
         raise TypeError(f"neither a descriptor nor a file: {thing!r}")
     fd = int(thing if isinstance(thing, int) else thing.fileno())
-    if fd >= 1 << 31:
+    if not 0 <= fd < 1 << 31:
         raise ValueError(f"not a descriptor: {fd}")
     with _doing(f"use descriptor {fd}"):
         os.fstat(fd)
@@ -1715,7 +1713,7 @@ class _Policy:
                  respawn_delay: float | str = 60,
                  respawn_max: int | str | None = None,
                  respawn_period: float | str = 10,
-                 retry: Any = _RETRY, log_reopen: bool = False,
+                 retry: str | float = _RETRY, log_reopen: bool = False,
                  log_size: int | str | None = None, log_keep: int | str = 5,
                  syslog: bool = False, syslog_tag: str | None = None
                  ) -> None:
@@ -1733,7 +1731,7 @@ class _Policy:
         self.log_size = None if log_size is None else _size(log_size)
         self.log_keep = _count(log_keep)
         self.syslog = syslog
-        self.syslog_tag = syslog_tag
+        self.syslog_tag = syslog_tag and os.fsdecode(syslog_tag)
 
 
 _POLICIES = tuple(_Policy.__init__.__kwdefaults__ or ())
@@ -3133,6 +3131,8 @@ def supervise(target: Callable[[], object], *, workers: int = 1,
     _require_posix()
     if respawn is None:
         raise ValueError("respawn is \"on-failure\" or \"always\"")
+    if not callable(target):
+        raise TypeError(f"not callable: {target!r}")
     policy = _Policy(workers=workers, respawn=respawn, **options)
     identity = (None if user is None and group is None
                 else _Identity(user, group))
@@ -3526,6 +3526,11 @@ example: daemonize.py -p app.pid -o app.log -- python3 -u app.py
 """
 
 
+def _retry(word: str) -> str:
+    _schedule(word)
+    return word
+
+
 def _octal(word: str) -> int:
     if not word.isdigit() or int(word, 8) > 0o777:
         raise ValueError(word)
@@ -3545,7 +3550,7 @@ _ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
 _CONVERSIONS: dict[str, Callable[[str], Any]] = {
     "umask": _octal, "wait": _seconds, "notify-timeout": _patience,
     "signal": _signal_number,
-    "retry": _schedule, "respawn-delay": _seconds, "respawn-max": _count,
+    "retry": _retry, "respawn-delay": _seconds, "respawn-max": _count,
     "respawn-period": _seconds, "workers": lambda word: _count(word, 1),
     "log-size": _size, "log-keep": _count}
 _SUPERVISES = ("respawn", "respawn-always", "workers")
@@ -3661,6 +3666,9 @@ class _CommandLine:
             return None
         return _Identity(user, group).uid
 
+    def schedule(self) -> list[tuple[int, float]]:
+        return _schedule(self.options.get("retry", _RETRY))
+
     def help(self) -> int:
         _write(1, _HELP)
         return 0
@@ -3719,14 +3727,14 @@ class _CommandLine:
             os.close(wanted.pidfile.fd)
             wanted.pidfile = None
         try:
-            _stop(self.path, self.options.get("retry", _schedule()),
+            _stop(self.path, self.schedule(),
                   None, self.owner(), "quiet" not in self.options)
         except NotRunning:
             pass                # then there is only the start
         return self.start(wanted)
 
     def stop(self) -> int:
-        who, why = _stop(self.path, self.options.get("retry", _schedule()),
+        who, why = _stop(self.path, self.schedule(),
                          self.options.get("signal"), self.owner(),
                          "quiet" not in self.options)
         if why:
