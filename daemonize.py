@@ -3648,11 +3648,15 @@ class _CommandLine:
 
     def boast(self, text: str) -> int:
         if "verbose" in self.options and "quiet" not in self.options:
-            try:
-                _write(1, f"daemonize: {text}\n")
-            except DaemonizeError as error:
-                self.complain(error)    # what it boasts of is true, though
+            self.tell(f"daemonize: {text}\n")
         return 0
+
+    def tell(self, text: str) -> None:
+        """On stdout; if that fails, the exit status is still true."""
+        try:
+            _write(1, text)
+        except DaemonizeError as error:
+            self.complain(error)
 
     def hear(self, news: dict[str, str]) -> None:
         if news.get("STATUS"):
@@ -3756,11 +3760,11 @@ class _CommandLine:
                    for number, worker in found]
         if "json" in self.options:
             import json
-            _write(1, json.dumps({
+            self.tell(json.dumps({
                 "running": pid is not None, "pid": pid or None,
                 "pidfile": self.path, "workers": workers}) + "\n")
         else:
-            _write(1, f"running, pid {pid}\n" * bool(pid) + "".join(
+            self.tell(f"running, pid {pid}\n" * bool(pid) + "".join(
                 f"worker {worker['id']}, pid {worker['pid']}" +
                 (f", up {worker['uptime']:.2f} s" if worker["uptime"]
                  is not None else "") + "\n" for worker in workers))

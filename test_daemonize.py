@@ -1511,6 +1511,16 @@ class ControlTest(DaemonTestCase):
             125, "daemonize: cannot open %s: Permission denied\n" % self.p))
         self.assertTrue(is_alive(pid))
 
+    def test_status_that_cannot_be_written(self):
+        self.start("sleep", "1000")
+        for options in [], ["--json"]:
+            with open("/dev/full", "w") as full:
+                status, _, err = self.cli("-p", self.p, "--status", *options,
+                                          stdout=full)
+            self.assertEqual((status, err), (
+                0, "daemonize: cannot write to standard output: No space "
+                "left on device\n"))
+
     def test_status_json(self):
         def told():
             status, out, err = self.cli("-p", self.p, "--status", "--json")
