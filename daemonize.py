@@ -3352,7 +3352,7 @@ class Daemon:
     stdin: Stream = None
     stdout: Stream = None
     stderr: Stream = None
-    options: dict[str, Any] | None = None
+    _options: dict[str, Any] | None = None      # a subclass may have options
 
     def __init__(self, pidfile: Path, stdin: Stream = None,
                  stdout: Stream = None, stderr: Stream = None,
@@ -3361,7 +3361,7 @@ class Daemon:
         self.stdin = stdin
         self.stdout = stdout
         self.stderr = stderr
-        self.options = options
+        self._options = options
 
     def run(self) -> None:
         """What the daemon does; override it."""
@@ -3377,7 +3377,7 @@ class Daemon:
     def stop(self) -> None:
         """Stop the daemon; if there is none, say so on stderr and return."""
         try:
-            stop(self._path(), (self.options or {}).get("retry", _RETRY))
+            stop(self._path(), (self._options or {}).get("retry", _RETRY))
         except NotRunning:
             print(f"pidfile {self._path()} does not exist. "
                   "Daemon not running?", file=sys.stderr)
@@ -3419,15 +3419,18 @@ class Daemon:
 
     def _start(self, **more: Any) -> None:
         _require_posix()
-        options = {**(self.options or {}), **more}
-        wanted = {name: options.pop(name) for name in _POLICIES
-                  if name in options}
+        options = {**(self._options or {}), **more}
+        given = {name: options.pop(name) for name in _POLICIES
+                 if name in options}
+        wanted = {name: value for name, value in given.items()
+                  if value is not None and value is not False}
         policy = None
-        if any(wanted.get(name) is not None for name in wanted.keys() &
-               {"respawn", "workers", "log_reopen", "log_size", "syslog"}):
-            respawn = "on-failure" if "workers" in wanted else None
-            policy = _Policy(**{"respawn": respawn, **wanted})
-        elif wanted.keys() - {"retry", "respawn"}:
+        if wanted.keys() & {"respawn", "workers", "log_reopen", "log_size",
+                            "syslog"}:
+            wanted["respawn"] = given.get(
+                "respawn", "on-failure" if "workers" in wanted else None)
+            policy = _Policy(**wanted)
+        elif wanted.keys() - {"retry"}:
             raise ValueError(f"{', '.join(wanted)}: without respawn, workers "
                              "or a log to be written")
         start = _Start(self.pidfile, (self.stdin, self.stdout, self.stderr),

@@ -2034,6 +2034,22 @@ class DaemonClassTest(DaemonTestCase):
         return self.python(self.PROGRAM + "if __name__ == '__main__':\n"
                            + (end or self.RECIPE), *args)
 
+    def test_a_subclass_may_have_options(self):
+        status, out, err = self.program("start", end=(
+            "    app = App('p', stdout='log')\n"
+            "    app.options = ['x']\n"
+            "    app.start()\n"))
+        self.assertEqual((status, out, err), (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\n")
+
+    def test_what_is_off_keeps_no_supervisor(self):
+        self.assertEqual(self.program("start", end=(
+            "    app = App('p', stdout='log', syslog=False, respawn=None,\n"
+            "              log_reopen=False, workers=None).start()\n")),
+            (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\n")
+        self.assert_alone(self.pid())
+
     def test_the_recipe(self):
         self.assertEqual(self.program("start"), (0, "", ""))
         wait_until(lambda: self.read("log") == "up\n")
