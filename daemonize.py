@@ -1328,10 +1328,11 @@ def _check_command(name: str, directory: str = "") -> None:
     for exit_status, reason in found:
         if reason:
             raise DaemonizeError(reason, exit_status)
+    import shlex
     path = os.environ.get("PATH", os.defpath)
     raise DaemonizeError("command not found: " + (
         os.path.join(directory, name) if "/" in name else
-        f"{name} (PATH is {path})"), 127)
+        f"{shlex.quote(name)} (PATH is {path})"), 127)
 
 
 def _execute(command: list[str]) -> NoReturn:
@@ -3745,7 +3746,8 @@ class _CommandLine:
                          self.options.get("signal"), self.owner(),
                          "quiet" not in self.options)
         if why:
-            self.complain(DaemonizeError(f"stopped {who}, but {why}"))
+            self.complain(DaemonizeError(
+                f"stopped {who}, but the stale pidfile stays: {why}"))
         return self.boast(f"stopped {who}")
 
     def signal(self) -> int:

@@ -1587,8 +1587,8 @@ class ControlTest(DaemonTestCase):
         pid = self.start("sleep", "1000", options=["-u", "nobody"])
         status, _, err = self.as_nobody("-p", self.p, "--stop")
         self.assertEqual((status, err), (
-            0, "daemonize: stopped pid %d, but cannot open %s: Permission "
-            "denied\n" % (pid, self.p)))
+            0, "daemonize: stopped pid %d, but the stale pidfile stays: "
+            "cannot open %s: Permission denied\n" % (pid, self.p)))
         self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
 
     def test_help_fits_a_terminal_and_names_every_option(self):
