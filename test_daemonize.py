@@ -2842,6 +2842,50 @@ class SupervisorTest(SupervisedTestCase):
             self.assertFalse(os.path.exists(self.p))
             os.remove(self.log)
 
+    def test_its_last_lines_are_found_after_a_chdir(self):
+        self.fails(125, r"sh exited with status 3 after .*; the last that it "
+                   r"wrote to log:\n    oops", "-p", self.p, "-d", "/", "-r",
+                   "-o", "log", "sh", "-c", "echo oops; exit 3")
+
+    def test_an_interpreter_under_another_name(self):
+        """By "exec -a", by "@" in a systemd unit, or without a PATH."""
+        self.script("other", "#!/bin/sh\n: >wrong\n")
+        for name, path in (("nosuch", "/bin"), ("other", self.dir),
+                           (sys.executable, None)):
+            with self.subTest(name=name):
+                how = dict(executable=sys.executable, env={
+                    **{key: value for key, value in self.env.items()
+                       if key != "PATH"}, **({"PATH": path} if path else {})})
+                if self.call([name, "-S", "-c", "import os"], **how)[0]:
+                    self.skipTest("it does not find its own library")
+                self.assertEqual(self.call(
+                    [name, "-S", SCRIPT, "-p", self.p, "-r", "/bin/sleep",
+                     "1000"], **how), (0, "", ""))
+                self.assert_worker_is_alone()
+        self.assertFalse(os.path.exists(self.path("wrong")))
+
+    def assert_worker_is_alone(self):
+        """It runs, and has nothing open but its streams and its lock."""
+        (_, pid), = self.workers()
+        fds = "/proc/%d/fd" % pid
+        self.assertEqual(sorted(os.readlink(fds + "/" + fd)
+                                for fd in os.listdir(fds)),
+                         ["/dev/null"] * 3 + [self.p])
+        self.stop()
+
+    def test_a_limit_on_the_size_of_files(self):
+        """The script's bytecode is one, of 250 kB."""
+        import resource
+        for size in 0, 100000:
+            self.assertEqual(self.call(
+                [*self.CLI, "-r", "-p", self.p, "sleep", "1000"],
+                preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_FSIZE, (size, size))),
+                (0, "", "") if size else (125, "", "daemonize: cannot write "
+                                          "%s: File too large\n" % self.p))
+            if size:
+                self.assert_worker_is_alone()
+
     def test_a_command_that_cannot_be_executed_fails_the_start(self):
         self.broken_elf("broken")
         for options in ([], ["-f"], ["--wait", "0"]):
