@@ -1510,17 +1510,15 @@ class _Syslog(_Sink):
     name = "to syslog"
 
     def __init__(self, priority: int, tag: str) -> None:
-        self.head = f"<{priority}>", os.fsencode(tag)
+        self.priority = priority
+        self.tag = os.fsencode(tag)
         self.backlog: list[bytes] = []
         self.socket: Any = None
 
     def write(self, lines: bytes, pid: int) -> None:
-        now = time.localtime()
-        month = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug",
-                 "Sep", "Oct", "Nov", "Dec")[now.tm_mon - 1]
-        stamp = f"{self.head[0]}{month} {now.tm_mday:2d} "
-        head = (stamp + time.strftime("%H:%M:%S ", now)).encode() + (
-            b"%s[%d]: " % (self.head[1], pid))
+        # ctime(), unlike strftime(), has no locale: "Jan  1 12:34:56"
+        head = b"<%d>%s %s[%d]: " % (
+            self.priority, time.ctime()[4:19].encode(), self.tag, pid)
         self.backlog += [
             head + line[at:at + _LONGEST_MESSAGE]
             for line in lines.split(b"\n")[:-1]
