@@ -837,6 +837,7 @@ class _PidFile:
 
     def remove_if_free(self) -> None:
         """Under byte 2^30: removes the file, unless somebody has it."""
+        self.lock()
         if (self.judge()[0] is None and not self.workers()[0]
                 and self.is_current()):
             with _doing(f"remove {self.path}"):
@@ -844,6 +845,7 @@ class _PidFile:
                     os.unlink(self.path)
                 except PermissionError:     # made beforehand by root, in
                     os.ftruncate(self.fd, 0)    # /run: leave it as it was
+        self.unlock()
 
     def remove_held(self) -> None:
         """In the holder of byte 0, at its end.
@@ -2569,7 +2571,7 @@ class _Start:
                              self.traceback())
         if not self.pidfile:
             return ""
-        self.remove_pidfile()
+        self.pidfile.remove_if_free()
         return f"{self.epitaph(ended, seconds)}; {_OUT_OF_REACH}"
 
     def await_end(self, timeout: float) -> int | None:
@@ -2694,12 +2696,6 @@ class _Start:
             how += " and ".join(logs) + ":" * bool(lines)
         return DaemonizeError(how, details=lines)
 
-    def remove_pidfile(self) -> None:
-        if self.pidfile:
-            self.pidfile.lock()
-            self.pidfile.remove_if_free()
-            self.pidfile.unlock()
-
     def clean_up(self, problem: BaseException) -> BaseException:
         """After a failure: no process and no pidfile is left.
 
@@ -2716,7 +2712,8 @@ class _Start:
                 _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)])
             elif self.policy:
                 _kill_session()
-            self.remove_pidfile()
+            if self.pidfile:
+                self.pidfile.remove_if_free()
         except DaemonizeError as second:
             return DaemonizeError(f"{problem}; {second}", getattr(
                 problem, "exit_status", 0))
@@ -3234,7 +3231,6 @@ def _clear(path: str, owner: int | None = None) -> str:
     try:
         if os.path.lexists(path) and not _SELF.open_in_worker(path):
             with _PidFile(path, os.O_RDWR, owner) as pidfile:
-                pidfile.lock()
                 pidfile.remove_if_free()
     except DaemonizeError as error:
         return str(error)
