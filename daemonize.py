@@ -2345,13 +2345,14 @@ class _Start:
 
     def hold(self, heard: Pipe, said: Pipe) -> None:
         """In the daemon: opens the pidfile anew and holds it."""
-        if self.path is None:
+        if self.path is None or self.held_path is None:
             return
         _expect(b"A", heard)
         with _doing(f"open {self.path}"):
             pidfile = _PidFile(self.path)
         pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
         pidfile.hold(_DAEMON_BYTE)
+        pidfile.path = self.held_path   # wherever the program goes
         self.held = pidfile
         _tell(said, b"L")
         _expect(b"G", heard)
@@ -2391,8 +2392,6 @@ class _Start:
         assert self.policy
         while not all(map(_is_open, range(3))):
             os.open(os.devnull, os.O_RDWR)
-        if self.held and self.held_path:
-            self.held.path = self.held_path
         logs = _logs_of(self.policy, self.log_paths, os.path.basename(
             self.command[0]), self.foreground)
         supervisor = _Supervisor(self.policy, self.held, logs, self.identity,
@@ -2912,8 +2911,6 @@ def _become_daemon(start: _Start) -> None:
     elif start.detach()[1]:
         _SELF.remove_pidfile()      # of a daemon that daemonizes again
         os._exit(0)
-    if start.held and start.held_path:
-        start.held.path = start.held_path   # wherever the program goes
     _SELF.settle(start)
 
 
