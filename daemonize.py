@@ -115,7 +115,7 @@ class DaemonizeError(Exception):
         super().__init__("\n    ".join(map(_printable, (message, *details))))
         self.exit_status = exit_status or self.exit_status
         self.pid = pid
-        self.fields = message, self.exit_status, pid, tuple(details)
+        self.told = message, self.exit_status, pid, tuple(details)
 
 
 class AlreadyRunning(DaemonizeError):
@@ -1028,15 +1028,15 @@ def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> bool:
 def _tell_error(pipe: Pipe, error: BaseException) -> None:
     if not isinstance(error, DaemonizeError):
         error = DaemonizeError(f"{type(error).__name__}: {error}")
-    _tell(pipe, marshal.dumps((type(error).__name__, *error.fields)))
+    _tell(pipe, marshal.dumps(error.told))
 
 
 def _outcome(text: bytes) -> tuple[str, int]:
     """(note, pid), or raises the error that was told."""
     if not text:
         raise DaemonizeError("the start was broken off by a death")
-    kind, message, exit_status, pid, details = marshal.loads(text)
-    if kind:
+    message, exit_status, pid, details = marshal.loads(text)
+    if exit_status:
         error = AlreadyRunning if exit_status == 1 else DaemonizeError
         raise error(message, exit_status, pid, details)
     return message, pid
@@ -2462,7 +2462,7 @@ class _Start:
             note = self.oversee(heard, said)
             stays = self.is_stopped(os.WNOHANG) or self.notify is not None
             _tell(report, b"T" * stays + marshal.dumps(
-                ("", note, 0, self.daemon, ())))
+                (note, 0, self.daemon, ())))
             report.close()
             self.report = None
         except BaseException as error:
