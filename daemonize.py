@@ -1976,16 +1976,13 @@ class _Supervisor:
             self.failure = self.failure or DaemonizeError(
                 "the start was broken off by a signal")
         self.is_told_to_stop = True
-        self.stop()
-
-    def stop(self) -> None:
         self.is_wanted = False
 
     def fail(self, error: DaemonizeError) -> None:
         """The start has failed: it does not wait for long to say so."""
         self.failure = self.failure or error
         self.steps[:-1] = [(int(signal.SIGTERM), 1.0)]
-        self.stop()
+        self.is_wanted = False
 
     def hear(self) -> None:
         """What the first workers report: nothing, but the end of file."""
@@ -2089,7 +2086,7 @@ class _Supervisor:
             self.gave_up = f"{what}; given up after {count - 1} restarts"
             self.exit_status = exit_status or DaemonizeError.exit_status
             self.logs.say(self.gave_up)
-            self.stop()
+            self.is_wanted = False
         else:
             worker.due = time.monotonic() + pause
             self.logs.say(f"{what}; restart {count} in {pause:g} s")
@@ -2189,7 +2186,9 @@ class _Supervisor:
                 _reset_signals(True)
                 signal.pthread_sigmask(signal.SIG_SETMASK, ())
                 _execute(self.command)
-            self.shed()
+            self.unlisten()
+            if self.start:
+                self.start.let_go()
         except BaseException as error:
             if self.report.closed:
                 os.write(2, _line(str(error)))
@@ -2204,13 +2203,8 @@ class _Supervisor:
         except OSError:
             pass                # no terminal, or not ours
 
-    def shed(self) -> None:
-        """In a worker without exec: all that is the supervisor's goes."""
-        self.unlisten()
-        if self.start:
-            self.start.let_go()
-
     def unlisten(self) -> None:
+        """At the end, and in a worker without exec: it is no supervisor."""
         for number, handler in self.handlers.items():
             signal.signal(number, handler)
         for pipe in (*self.wake, self.told, self.report):
