@@ -606,7 +606,7 @@ _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 class _PidFile:
     """An open pidfile; with O_RDWR to be written, and created."""
 
-    is_kept = False         # in a worker, which has a lock to lose by closing
+    is_kept = False         # by its holder, who would lose the lock by closing
 
     def __init__(self, path: str, flags: int = os.O_RDONLY,
                  owner: int | None = None) -> None:
@@ -2347,6 +2347,7 @@ class _Start:
         pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
         pidfile.hold(_DAEMON_BYTE)
         pidfile.path = self.held_path   # wherever the program goes
+        pidfile.is_kept = True
         self.held = pidfile
         _tell(said, b"L")
         _expect(b"G", heard)
@@ -2798,11 +2799,6 @@ class _Self:
         return (self.pidfile if self.task is not None
                 and self.has_open(path) else None)
 
-    def become_worker(self, number: int) -> None:
-        self.task = number
-        if self.pidfile:
-            self.pidfile.is_kept = True
-
     def remove_pidfile(self) -> None:
         if self.is_daemon() and self.pidfile:
             self.pidfile.remove_held()
@@ -3065,7 +3061,7 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
     logs = _logs_of(policy, _SELF.log_paths, program, _SELF.inherits)
 
     def body(number: int) -> None:
-        _SELF.become_worker(number)
+        _SELF.task = number
         if target:
             _run(target, supervisor.mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.mask)
