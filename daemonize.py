@@ -1599,10 +1599,9 @@ class _Stream:
 class _Logs:
     """The sinks of stdout and stderr, and the pipes that lead to them."""
 
-    def __init__(self, out: _Sink | None = None, err: _Sink | None = None,
-                 reopens: bool = False) -> None:
+    def __init__(self, out: _Sink | None = None, err: _Sink | None = None
+                 ) -> None:
         self.sinks = [out, err]         # None: is not ours to write
-        self.reopens = reopens
         self.streams: dict[int, _Stream] = {}
         self.ended = 0.0        # when all workers had
         for number, sink in enumerate(self.sinks, 1):
@@ -1760,7 +1759,7 @@ def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
         elif isinstance(path, str) and writes:
             sink = _LogFile(path, policy.log_size, policy.log_keep)
         sinks.append(sink)
-    return _Logs(sinks[0], sinks[1], policy.log_reopen)
+    return _Logs(*sinks)
 
 
 # ---- Supervision --------------------------------------------------------
@@ -1959,7 +1958,7 @@ class _Supervisor:
         orders: dict[int, Callable[[], None]] = {}
         if not self.policy.is_proxy or not self.workers[0].pid:
             orders[signal.SIGTERM] = orders[signal.SIGINT] = self.heed
-        if self.logs.reopens:
+        if self.policy.log_reopen:
             orders[signal.SIGHUP] = self.logs.reopen
         for number in sorted(caught - {signal.SIGCHLD}):
             if number in orders:
