@@ -278,10 +278,10 @@ def _await_readable(timeout: float, *fds: int) -> bool:
                           max(timeout, 0) * 1000))
 
 
-def _await_writable(fd: int, timeout: float = 0) -> bool:
+def _is_writable(fd: int) -> bool:
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
-    return bool(poll.poll(timeout * 1000))
+    return bool(poll.poll(0))
 
 
 class _Waiting:
@@ -321,7 +321,7 @@ class _Waiting:
             columns = os.get_terminal_size(2).columns or 80
             text = text[:columns - 1]
             line = "\r" + text.ljust(self.width) + "\r" * (not text)
-            if _await_writable(2):      # else it is stopped (Ctrl-S)
+            if _is_writable(2):         # else it is stopped (Ctrl-S)
                 os.write(2, line.encode(errors="backslashreplace"))
                 self.width = len(text)
         except OSError:
@@ -1018,7 +1018,7 @@ def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> bool:
     False if there is no other side any more.
     """
     for name in "STATUS", "STRANGER", "SILENT", "EXTEND_TIMEOUT_USEC":
-        if pipe and name in news and _await_writable(pipe.fileno()):
+        if pipe and name in news and _is_writable(pipe.fileno()):
             line = f"{name}={news[name]}".encode(errors="backslashreplace")
             if not _tell(pipe, line[:select.PIPE_BUF - 1] + b"\n"):
                 return False
@@ -1698,7 +1698,7 @@ class _Logs:
         sink = self.sinks[1]
         if sink:
             sink.say(text)
-        elif _await_writable(2):    # a terminal may be stopped (Ctrl-S)
+        elif _is_writable(2):       # a terminal may be stopped (Ctrl-S)
             try:
                 os.write(2, _line(text))
             except OSError:         # a full disk, a reader that is gone:
