@@ -415,26 +415,6 @@ def _kill_session() -> None:
             _kill(int(name))
 
 
-def _kill_group(group: int, session: int | None, starter: int | None
-                ) -> None:
-    """KILLs what is left of a dead daemon's process group.
-
-    A number stays taken as long as a group bears it, so if a process has
-    the number now, it must still be of the daemon's session, or it is a
-    stranger's.  A session whose leader lives is a shell's or an init's: the
-    daemon was in its foreground, and the group may hold its "| tee".  Unless
-    that leader is the daemon's starter, still waiting.
-    """
-    if session is None or _session_of(group) not in (None, session):
-        return
-    if _session_of(session) and session != starter and (
-            _proc_stat(session)[0] != b"Z"):
-        return
-    if os.getpgrp() == group:
-        os.setpgid(0, 0)        # a daemon's child that stops its daemon
-    _kill(-group)
-
-
 # ---- Descriptors and streams --------------------------------------------
 #
 # A descriptor that this process inherited is closed in the daemon; one that
@@ -881,13 +861,12 @@ class _Target:
         self.uid = _uid_of(pid)
         self.session = _session_of(pid) if _group_of(pid) == pid else None
         # Of a worker's group all is the service's, of a daemon's in the
-        # foreground it is not: see _kill_group()
+        # foreground it is not: see kill_group()
         self.starter = (pidfile.holder(_STARTER_BYTE)
                         if byte == _DAEMON_BYTE else self.session)
 
     def close(self) -> None:
         _close(self.pidfd)
-        self.pidfd = -1
 
     def is_held(self) -> bool:
         return self.pidfile.holder(self.byte) == self.pid
@@ -914,8 +893,27 @@ class _Target:
         gone = (_await_readable(timeout, self.pidfd) if self.pidfd >= 0
                 else _poll(self.has_ended, timeout))
         if gone:
-            _kill_group(self.pid, self.session, self.starter)
+            self.kill_group()
         return gone
+
+    def kill_group(self) -> None:
+        """KILLs what is left of its process group, when it is dead.
+
+        A number stays taken as long as a group bears it, so if a process has
+        the number now, it must still be of the daemon's session, or it is a
+        stranger's.  A session whose leader lives is a shell's or an init's:
+        the daemon was in its foreground, and the group may hold its "| tee".
+        Unless that leader is the daemon's starter, still waiting.
+        """
+        session = self.session
+        if session is None or _session_of(self.pid) not in (None, session):
+            return
+        if _session_of(session) and session != self.starter and (
+                _proc_stat(session)[0] != b"Z"):
+            return
+        if os.getpgrp() == self.pid:
+            os.setpgid(0, 0)    # a daemon's child that stops its daemon
+        _kill(-self.pid)
 
 
 def _end(targets: list[_Target], schedule: list[tuple[int, float]],
