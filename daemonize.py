@@ -2260,6 +2260,7 @@ class _Start:
                  keep_fds: Iterable[Any] = (), foreground: bool = False,
                  wait: float = 0, notify_await: float | None = None) -> None:
         """Raises all that can be known before anything is done."""
+        self.launcher = os.getpid()
         self.path = None if pidfile is None else _path(pidfile)
         self.wanted = [
             stream if stream is None else _path(stream)
@@ -2303,12 +2304,12 @@ class _Start:
 
     # Steps that the detached and the foreground start share
 
-    def acquire(self, launcher: int) -> None:
+    def acquire(self) -> None:
         """In the starter: opens the pidfile and locks it for the start."""
         owner = self.identity.uid if self.identity else None
         while self.path is not None and self.pidfile is None:
             pidfile = _PidFile(self.path, os.O_RDWR, owner)
-            if pidfile.acquire(launcher):
+            if pidfile.acquire(self.launcher):
                 self.pidfile = pidfile
                 _end_workers(pidfile, self.policy.schedule if self.policy
                              else _schedule())
@@ -2416,12 +2417,11 @@ class _Start:
         ("", 0) in the daemon.  The launcher hears the daemon's STATUS.
         """
         waiting = waiting or _Waiting()
-        launcher = os.getpid()
         told, report = _pipe()
         starter = _fork()
         if starter == 0:
             told.close()
-            self.be_starter(launcher, report)
+            self.be_starter(report)
             return "", 0
         report.close()
         what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
@@ -2436,12 +2436,12 @@ class _Start:
         _reap(starter)
         return _outcome(answer)
 
-    def be_starter(self, launcher: int, report: Pipe) -> None:
+    def be_starter(self, report: Pipe) -> None:
         """Returns in the daemon only."""
         problem: BaseException | None = None
         self.report = report
         try:
-            self.prepare(launcher)
+            self.prepare()
             heard, progress = _pipe()
             go, said = _pipe()
             self.daemon = _fork(blocked=True)
@@ -2469,7 +2469,7 @@ class _Start:
                 self.notify.close()
             os._exit(0)
 
-    def prepare(self, launcher: int) -> None:
+    def prepare(self) -> None:
         """All that the daemon will inherit, and can fail."""
         os.setsid()
         # Before the fork: ignored, SIGCHLD would take the exit status away
@@ -2479,7 +2479,7 @@ class _Start:
             os.umask(self.umask)
         while not all(map(_is_open, range(3))):     # lest a file land there
             os.open(os.devnull, os.O_RDWR)
-        self.acquire(launcher)
+        self.acquire()
         self.open_streams()
         self.sizes = [os.fstat(fd).st_size for fd in self.opened]
         _redirect(self.opened)
@@ -2714,7 +2714,6 @@ class _Start:
 
     def claim(self) -> None:
         """Holds the pidfile in this process; a forked helper writes it."""
-        launcher = os.getpid()
         heard, answers = _pipe()
         questions, said = _pipe()
         helper = _fork()
@@ -2722,8 +2721,8 @@ class _Start:
             try:
                 heard.close()
                 said.close()
-                self.acquire(launcher)
-                self.register(launcher, questions, answers)
+                self.acquire()
+                self.register(self.launcher, questions, answers)
             except BaseException as error:
                 _tell_error(answers, error)
             finally:
