@@ -1383,7 +1383,7 @@ class _Sink:
     fd = -1
     full = -1                   # fd, if its reader is slow: poll it
     at_once = 16                # chunks of 64 KiB from one stream
-    due: float | None = None    # when to try again; None: nothing waits
+    due = _FOREVER              # when to try again; _FOREVER: nothing waits
     since = 0.0                 # when it began to fail; 0: it does not
     why: str | None = ""
 
@@ -1409,7 +1409,7 @@ class _Sink:
                 self.since = self.since or now
                 self.why = error.strerror
             return
-        self.due = None
+        self.due = _FOREVER
         self.full = -1
         if self.since:
             seconds = time.monotonic() - self.since
@@ -1570,7 +1570,7 @@ class _Stream:
     def take(self) -> bool:
         """Hands lines on, until none wait or enough; False at the end."""
         for _ in range(self.sink.at_once):
-            if self.sink.due is not None:
+            if self.sink.due < _FOREVER:
                 break
             try:
                 chunk = os.read(self.fd, 1 << 16)
@@ -1629,14 +1629,14 @@ class _Logs:
 
     def register(self, poll: Any) -> None:
         for fd, stream in self.streams.items():
-            if stream.sink.due is None:
+            if stream.sink.due == _FOREVER:
                 poll.register(fd, select.POLLIN)
         for sink in self.waiting():
             if sink.full >= 0:
                 poll.register(sink.full, select.POLLOUT)
 
     def waiting(self) -> list[_Sink]:
-        return [sink for sink in self.sinks if sink and sink.due is not None]
+        return [sink for sink in self.sinks if sink and sink.due < _FOREVER]
 
     def take(self, fd: int) -> None:
         if not self.streams[fd].take():
@@ -1655,7 +1655,7 @@ class _Logs:
                 self.take(fd)
         now = time.monotonic()
         for sink in self.waiting():
-            if sink.full in polled or (sink.due or 0) <= now:
+            if sink.full in polled or sink.due <= now:
                 sink.flush()
 
     def reopen(self) -> None:
@@ -1800,7 +1800,7 @@ class _Worker:
 
     pid = 0                             # 0: it does not run
     began = 0.0
-    due: float | None = 0.0             # when to start it; None: not again
+    due = 0.0                           # when to start it, _FOREVER: not again
     notify: _NotifySocket | None = None     # of a start that awaits READY=1
     is_ready = False
     traceback = ""
@@ -1878,7 +1878,7 @@ class _Supervisor:
             raise self.failure
 
     def is_needed(self) -> bool:
-        if any(worker.pid or self.is_wanted and worker.due is not None
+        if any(worker.pid or self.is_wanted and worker.due < _FOREVER
                for worker in self.workers):
             return True
         return self.logs.is_behind(self.is_told_to_stop or
@@ -1944,8 +1944,7 @@ class _Supervisor:
             times += [worker.due for worker in self.workers]
             if not self.is_settled:
                 times.append(self.trial)
-        return min((due for due in times if due is not None),
-                   default=_FOREVER)
+        return min(times, default=_FOREVER)
 
     # What is wanted
 
@@ -2097,7 +2096,7 @@ class _Supervisor:
             self.press(now)
             return None
         for worker in self.workers:
-            if worker.due is not None and worker.due <= now:
+            if worker.due <= now:
                 if self.spawn(worker):
                     return worker
                 if self.caught - {signal.SIGCHLD}:
@@ -2128,7 +2127,7 @@ class _Supervisor:
 
     def spawn(self, worker: _Worker) -> bool:
         """True in the worker, if that has no command to execute."""
-        worker.due = None
+        worker.due = _FOREVER
         worker.began = time.monotonic()
         ends: list[int] = []
         if not self.policy.is_proxy:    # here: each page that the child

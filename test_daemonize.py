@@ -3185,7 +3185,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
             "supervisor = daemonize._Supervisor(daemonize._Policy(), None,\n"
             "                                   daemonize._Logs())\n"
             "supervisor.listen()\n"
-            "supervisor.workers[0].due = None\n"
+            "supervisor.workers[0].due = float('inf')\n"
             "supervisor.note(signal.SIGHUP, None)\n"
             "supervisor.await_event()\n", timeout=30), (0, "", ""))
 
