@@ -3378,7 +3378,7 @@ class Daemon:
         actions: dict[str, Callable[[], int | None]] = {
             "start": self.start, "stop": self._main_stop,
             "restart": self.restart, "status": self._main_status,
-            "run": self._main_run}
+            "run": lambda: self._start(foreground=True)}
         if len(words) != 1 or words[0] not in actions:
             print(f"usage: {os.path.basename(sys.argv[0])} "
                   f"{'|'.join(actions)}", file=sys.stderr)
@@ -3438,8 +3438,6 @@ class Daemon:
         if ended.exit_status:
             raise SystemExit(ended.exit_status)
 
-    def _main_run(self) -> None:
-        self._start(foreground=True)
 
     def _main_stop(self) -> int:
         _, pid, _, workers = _inspect(self._path())
