@@ -2281,7 +2281,6 @@ class _Start:
             self.be_patient(_patience(notify_await))
         self.news: dict[str, str] = {}      # see sd_notify(3)
         with _doing("find the current directory"):  # for after the chdir
-            self.held_path = self.path and os.path.abspath(self.path)
             self.log_paths: list[Any] = [
                 os.path.abspath(path) if isinstance(path, str) else path
                 for path in self.wanted[1:]]
@@ -2336,14 +2335,14 @@ class _Start:
 
     def hold(self, heard: Pipe, said: Pipe) -> None:
         """In the daemon: opens the pidfile anew and holds it."""
-        if self.path is None or self.held_path is None:
+        if self.path is None:
             return
         _expect(b"A", heard)
         with _doing(f"open {self.path}"):
             pidfile = _PidFile(self.path)
         pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
         pidfile.hold(_DAEMON_BYTE)
-        pidfile.path = self.held_path   # wherever the program goes
+        pidfile.path = os.path.abspath(self.path)   # for after the chdir
         pidfile.is_kept = True
         self.held = pidfile
         _tell(said, b"L")
@@ -3437,7 +3436,6 @@ class Daemon:
             raise DaemonizeError(ended.gave_up, ended.exit_status)
         if ended.exit_status:
             raise SystemExit(ended.exit_status)
-
 
     def _main_stop(self) -> int:
         _, pid, _, workers = _inspect(self._path())

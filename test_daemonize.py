@@ -2322,6 +2322,13 @@ class ForegroundTest(DaemonTestCase):
         self.assertEqual(self.read("out") + self.read("err"), "")
         self.assertFalse(os.path.exists(self.p))
 
+    def test_a_failed_start_after_a_chdir_leaves_no_pidfile(self):
+        self.broken_elf("cmd")
+        os.mkdir(self.path("sub"))
+        self.fails(127, "../cmd exists, but its interpreter .* does not",
+                   "-f", "-d", "sub", "-p", "p", "../cmd")
+        self.assertFalse(os.path.exists(self.p))
+
     def test_nobodys_tee_is_hit(self):
         """A job of an interactive shell: one group with its pipeline."""
         process = self.popen(
