@@ -3076,7 +3076,8 @@ def supervise(target: Callable[[], object], *, workers: int = 1,
     and DAEMONIZE_WORKER in its environment give its number.  It ends with 0
     when target returns, with 1 and a traceback on stderr when that raises,
     as sys.exit() says; in it SIGTERM raises SystemExit(143), unless the
-    program handles it.  None of the program's atexit handlers run there.
+    program handles it.  None of the program's atexit handlers run there,
+    but those of logging, multiprocessing and concurrent.futures.
 
     Returns when all workers have ended well, or at SIGTERM or SIGINT, when
     they have been ended.  Raises DaemonizeError when it gives up.  Never
@@ -3467,8 +3468,8 @@ usage: daemonize.py [options] -- command [args...]     start it as a daemon
   -d, --chdir DIR       [stay]
   -k, --umask OCTAL     [inherited]
   -u, --user USER[:GROUP]  and -g, --group GROUP: names or numbers
-  -f, --foreground      do not detach: for systemd, runit, s6, docker
-      --wait SEC        a death within SEC fails the start [0.2; 0: off]
+  -f, --foreground      for an init or docker: no fork, unnamed streams stay
+      --wait SEC        a failure within SEC fails the start [0.2; 0: off]
       --notify-await    the start is done when it says READY=1 (sd_notify)
       --notify-timeout SEC  [60]; later: 124, and it is ended
 
@@ -3488,8 +3489,8 @@ usage: daemonize.py [options] -- command [args...]     start it as a daemon
       --stop            end it, its workers, and what is left of its group
       --restart         stop it, if it runs, and start
   -s, --signal SIG      signal it; with --stop: instead of the first TERM
-  -R, --retry SCHEDULE  for stopping: SEC, or [TERM/10/KILL/5]; at a start
-                        with -r: how the supervisor ends its workers
+  -R, --retry SCHEDULE  for stopping [TERM/10/KILL/5]; 9: TERM/9/KILL/9; at a
+                        start with -r: how the supervisor ends its workers
       --oknodo          exit 0, not 1, when there is nothing to do
   -v, --verbose  -q, --quiet  --version  -h, --help
 

@@ -5659,6 +5659,7 @@ class ReadmeTest(DaemonTestCase):
         process = self.popen(["sh", "-c", "exec " + entry[3]])
         self.ends_well(process, 1)
         self.assertIn("up\n", self.read("app.log"))
+        self.assertEqual(process.stderr.read(), "")     # it is in the log
 
     def test_runit(self):
         os.mkdir(self.path("service"))
