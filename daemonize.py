@@ -425,16 +425,19 @@ def _kill_session() -> None:
 def _open(path: str, flags: int, mode: int) -> int:
     """open(2), close-on-exec; creates only what is to be written.
 
-    First without O_CREAT, which Linux's fs.protected_regular refuses for
-    another user's file in /tmp.  O_NONBLOCK, so that no FIFO hangs us.
+    Never as 0, 1 or 2 where one of these is closed: a message would be
+    written into the file.  First without O_CREAT, which Linux's
+    fs.protected_regular refuses for another user's file in /tmp.
+    O_NONBLOCK, so that no FIFO hangs us.
     """
     flags |= os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
-        return os.open(path, flags)
+        fd = os.open(path, flags)
     except FileNotFoundError:
         if not flags & (os.O_WRONLY | os.O_RDWR):
             raise
-        return os.open(path, flags | os.O_CREAT, mode)
+        fd = os.open(path, flags | os.O_CREAT, mode)
+    return fd if fd > 2 else _lift(fd)
 
 
 def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
@@ -516,7 +519,7 @@ def _open_stream(wanted: int | str, number: int) -> int:
         fd = _open(wanted, os.O_WRONLY | os.O_APPEND if number else
                    os.O_RDONLY, 0o640)
         os.set_blocking(fd, True)
-    return _lift(fd)
+    return fd
 
 
 def _redirect(opened: Sequence[int]) -> None:
@@ -2360,7 +2363,9 @@ class _Start:
                 continue        # inherited
             if wanted is None:
                 wanted = self.opened[1] if number == 2 else os.devnull
-            self.opened[number] = fd = _open_stream(wanted, number)
+            fd = _open_stream(wanted, number)
+            _close(self.opened[number])     # of a restart; only now: the
+            self.opened[number] = fd        # reader of a FIFO is to stay
             pidfile = self.pidfile or self.held
             if pidfile and os.path.samestat(os.fstat(fd),
                                             os.fstat(pidfile.fd)):
@@ -3270,10 +3275,14 @@ def _stop(path: str, schedule: list[tuple[int, float]],
                         break           # a killed supervisor has left them
             if daemon:
                 trusted = daemon.uid if owner is None else owner
-                if pidfile.workers()[0]:    # a supervisor, which may have the
-                    schedule = [            # same schedule: let it be first
-                        (sig, seconds + (sig != signal.SIGKILL))
-                        for sig, seconds in schedule]
+                workers = pidfile.workers()[0]
+                if os.getpgrp() in [pid for _, pid in workers]:
+                    os.setpgid(0, 0)    # a service that restarts itself
+                if workers:     # their supervisor may have the same schedule:
+                    later = [sig for sig, _ in schedule[1:]]    # let it KILL
+                    schedule = [(sig, seconds + (after == signal.SIGKILL))
+                                for (sig, seconds), after in zip(
+                                    schedule, [*later, 0])]
                 try:
                     schedule = _end([daemon], schedule, _Waiting(is_shown))
                 finally:
@@ -3703,7 +3712,6 @@ class _CommandLine:
         if os.path.lexists(self.path):
             wanted.pidfile = _PidFile(self.path, os.O_RDWR, self.owner())
         wanted.open_streams()
-        wanted.let_go()
         if wanted.pidfile:
             os.close(wanted.pidfile.fd)
             wanted.pidfile = None

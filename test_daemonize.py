@@ -1489,6 +1489,39 @@ class ControlTest(DaemonTestCase):
                     "sleep", "1000")
             wait_until(lambda: files() == expected)
 
+    def test_a_negative_time_is_no_signal(self):
+        import daemonize
+        pid = self.start("sleep", "1000")
+        with self.assertRaises(ValueError):
+            daemonize.stop(self.p, -5)
+        self.assertTrue(is_alive(pid))
+
+    def test_a_restart_without_stderr_spares_the_pidfile(self):
+        """Which must not be opened as descriptor 2."""
+        pid = self.start("sleep", "1000")
+        self.assertEqual(self.call(
+            ["sh", "-c", "exec \"$@\" 2>&-", "sh", *self.CLI, "-p", self.p,
+             "--restart", "-o", "/no/log", "sleep", "1000"])[0], 125)
+        self.assertEqual(self.read("p"), "%d\n" % pid)
+
+    def test_a_restart_keeps_the_reader_of_a_fifo(self):
+        os.mkfifo(self.path("fifo"))
+        self.popen(["cat", "fifo"])
+        self.ok("-p", self.p, "-o", "fifo", "sleep", "1000")
+        self.ok("-p", self.p, "-o", "fifo", "--restart", "sleep", "1000")
+
+    def test_a_service_restarts_itself(self):
+        for options in [], ["-w", "1"]:
+            self.ok("-p", self.p, *options, "--wait", "0", "sh", "-c",
+                    "\"$@\"; sleep 1000", "sh", *self.CLI, "-p", self.p,
+                    "--restart", "--wait", "0", "sh", "-c",
+                    "echo up >>up; exec sleep 1000")
+            wait_until(lambda: os.path.exists(self.path("up")))
+            wait_until(self.is_running)
+            self.assert_alone(self.pid())
+            self.ok("-p", self.p, "--stop")
+            os.remove(self.path("up"))
+
     def test_a_restart_that_must_fail_stops_nothing(self):
         pid = self.start("sleep", "1000")
         self.fails(127, "command not found: .*", "-p", self.p, "--restart",
