@@ -318,12 +318,15 @@ class _Waiting:
         except OSError:
             pass                # it is not the terminal that controls us
         try:
-            columns = os.get_terminal_size(2).columns or 80
-            text = text[:columns - 1]
-            line = "\r" + text.ljust(self.width) + "\r" * (not text)
+            room = (os.get_terminal_size(2).columns or 80) - 1
+            cells = 1 if text.isascii() else 2      # of a character
+            text = text[:room // cells]
+            width = len(text) * cells
+            line = "\r" + text + " " * (min(self.width, room) - width) + (
+                "\r" * (not text))
             if _is_writable(2):         # else it is stopped (Ctrl-S)
                 os.write(2, line.encode(errors="backslashreplace"))
-                self.width = len(text)
+                self.width = width
         except OSError:
             self.is_shown = False       # the terminal has gone
 
@@ -939,16 +942,16 @@ def _end(targets: list[_Target], schedule: list[tuple[int, float]],
         f" did not end in {total:g} s", 124, targets[0].pid)
 
 
-def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]]
-                 ) -> list[int]:
+def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
+                 waiting: _Waiting) -> list[int]:
     """Ends the workers that a killed supervisor has left; their pids."""
-    targets = [_Target(pidfile, 1 + number, pid)
-               for number, pid in pidfile.workers()[0]]
-    targets = [target for target in targets if target.is_held()]
+    found = [_Target(pidfile, 1 + number, pid)
+             for number, pid in pidfile.workers()[0]]
+    targets = [target for target in found if target.is_held()]
     try:
-        _end(targets, schedule, _Waiting())
+        _end(targets, schedule, waiting)
     finally:
-        for target in targets:
+        for target in found:
             target.close()
     return [target.pid for target in targets]
 
@@ -2313,7 +2316,7 @@ class _Start:
             if pidfile.acquire(self.launcher):
                 self.pidfile = pidfile
                 _end_workers(pidfile, self.policy.schedule if self.policy
-                             else _schedule())
+                             else _schedule(), _Waiting())
             else:
                 os.close(pidfile.fd)
 
@@ -2703,7 +2706,8 @@ class _Start:
                     _reap(self.daemon)
                 _kill(-self.daemon)
             if self.policy and self.pidfile:    # of a killed supervisor
-                _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)])
+                _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)],
+                             _Waiting())
             elif self.policy:
                 _kill_session()
             if self.pidfile:
@@ -3287,7 +3291,7 @@ def _stop(path: str, schedule: list[tuple[int, float]],
                     schedule = _end([daemon], schedule, _Waiting(is_shown))
                 finally:
                     daemon.close()
-            left = _end_workers(pidfile, schedule)
+            left = _end_workers(pidfile, schedule, _Waiting(is_shown))
     except NotRunning as error:
         why = _clear(path, owner)
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None

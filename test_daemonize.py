@@ -5501,6 +5501,41 @@ class WaitingTest(NotifyTestCase):
         seen = self.see(terminal, line)
         self.assertEqual(self.finish(pid, terminal, seen, line), 0)
 
+    def test_the_workers_of_a_killed_supervisor(self):
+        self.ok("-p", self.p, "-r", "--wait", "0", "sh", "-c",
+                "trap '' TERM; echo >up; while :; do sleep 1; done")
+        wait_until(lambda: os.path.exists(self.path("up")))
+        os.kill(self.pid(), signal.SIGKILL)
+        pid, terminal = self.on_terminal("-p", self.p, "--stop", "-R",
+                                         "TERM/1.3/KILL/9")
+        line = rb"daemonize: 1 s of 10.3 s: waiting for pid \d+ to end"
+        seen = self.see(terminal, line)
+        self.assertEqual(self.finish(pid, terminal, seen, line), 0)
+
+    def test_a_terminal_that_gets_narrower_and_wide_characters(self):
+        import pty
+        import termios
+
+        import daemonize
+        master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.dup2(slave, 2)
+                waiting = daemonize._Waiting(True)
+                for columns, text in ((80, "a" * 60), (20, "b" * 60),
+                                      (20, "\u65e5" * 60), (20, "")):
+                    fcntl.ioctl(2, termios.TIOCSWINSZ,
+                                struct.pack("4H", 9, columns, 0, 0))
+                    waiting.show(text)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        os.close(slave)
+        self.assertEqual(os.read(master, 9999).decode().split("\r"), [
+            "", "a" * 60, "b" * 19, "\u65e5" * 9 + " ", " " * 18, ""])
+
     def test_verbose_takes_the_line_away_first(self):
         pid, terminal = self.on_terminal(
             "-vp", self.p, "--notify-await", *self.service(
