@@ -1573,10 +1573,14 @@ class _Stream:
         self.pid = 0
         self.rest = b""         # of a line that has no end yet
 
-    def take(self) -> bool:
-        """Hands lines on, until none wait or enough; False at the end."""
-        for _ in range(self.sink.at_once):
-            if self.sink.due < _FOREVER:
+    def take(self, is_dead: bool = False) -> bool:
+        """Hands lines on, until none wait or enough; False at the end.
+
+        After a death all, lest each leave a pipe open as long as its log
+        cannot be written.
+        """
+        for _ in range(16 if is_dead else self.sink.at_once):
+            if self.sink.due < _FOREVER and not is_dead:
                 break
             try:
                 chunk = os.read(self.fd, 1 << 16)
@@ -1644,8 +1648,8 @@ class _Logs:
     def waiting(self) -> list[_Sink]:
         return [sink for sink in self.sinks if sink and sink.due < _FOREVER]
 
-    def take(self, fd: int) -> None:
-        if not self.streams[fd].take():
+    def take(self, fd: int, is_dead: bool = False) -> None:
+        if not self.streams[fd].take(is_dead):
             os.close(fd)
             del self.streams[fd]
 
@@ -1653,7 +1657,7 @@ class _Logs:
         """After a death: what is left in its pipes."""
         for fd, stream in list(self.streams.items()):
             if worker in (None, stream.number):
-                self.take(fd)
+                self.take(fd, worker is not None)
 
     def serve(self, polled: Iterable[int]) -> None:
         for fd in polled:
@@ -1675,14 +1679,18 @@ class _Logs:
         for sink in self.sinks:
             if isinstance(sink, _Syslog):
                 sink.close()
+            elif isinstance(sink, _LogFile):
+                for number in sink.numbers:
+                    os.set_blocking(number, True)
 
     def is_behind(self, hurries: bool) -> bool:
         """When all workers have ended: is there more to be written?
 
         A slow reader gets it all, however long that takes; what cannot be
         written, for a full disk or without a syslogd, is given up after ten
-        seconds, lest an init take the dead for running.  Told to stop, it
-        waits no more than a second, and only for a slow reader.
+        seconds, lest an init take the dead for running.  Told to stop, or
+        as a proxy whose command was told, it waits no more than a second,
+        and only for a slow reader.
         """
         self.drain()
         now = time.monotonic()
@@ -1851,6 +1859,7 @@ class _Supervisor:
             worker.notify = _NotifySocket(identity.uid if identity else None)
         self.is_wanted = True           # False: no worker is
         self.is_told_to_stop = False
+        self.passed_on = -_FOREVER      # when a proxy's command was told
         self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
         self.next_step = 0.0
         self.caught: set[int] = set()   # signals, to be obeyed
@@ -1967,9 +1976,8 @@ class _Supervisor:
             if number in orders:
                 orders[number]()
             else:
-                # A proxy's command is to end: then its log must not linger
-                self.is_told_to_stop |= self.policy.is_proxy and number in (
-                    signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+                if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+                    self.passed_on = time.monotonic()
                 self.signal(number)
 
     def heed(self) -> None:
@@ -2065,6 +2073,8 @@ class _Supervisor:
         ran = time.monotonic() - worker.began
         if self.policy.is_proxy:
             self.exit_status = _exit_status(wait_status)
+            self.is_told_to_stop |= (       # if that was not something else
+                time.monotonic() - self.passed_on < _LAST_CALL)
         if self.is_on_trial(worker, wait_status):
             if not self.told.closed and _await_readable(0, self.told.fileno()):
                 self.hear()     # it knows better why its exec has failed

@@ -3768,6 +3768,32 @@ class LogTest(SupervisedTestCase):
             self.await_run(number, 1)
         self.stop("TERM/9")
 
+    def test_a_signal_that_a_command_survives_is_no_hurry(self):
+        """A slow reader still gets all."""
+        os.mkfifo(self.path("fifo"))
+        reader = os.open(self.path("fifo"), os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        self.write("program.py", (
+            "import daemonize, sys\n"
+            "daemonize._PATIENCE, daemonize._LAST_CALL = 0.1, 0.2\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        process = self.popen([
+            sys.executable, "-S", "program.py", "-f", "-H", "-o", "fifo",
+            "sh", "-c", "trap '' QUIT; echo >up; sleep 0.6; seq 20000; "
+            "echo >done"])
+        wait_until(lambda: os.path.exists(self.path("up")))
+        process.send_signal(signal.SIGQUIT)
+        wait_until(lambda: os.path.exists(self.path("done")))
+        self.call(["sleep", "0.5"])
+        got = b""
+        while process.poll() is None or select.select([reader], [], [], 0)[0]:
+            if select.select([reader], [], [], 0.1)[0]:
+                chunk = os.read(reader, 1 << 16)
+                got += chunk
+                if not chunk:
+                    break
+        self.assertEqual(got.count(b"\n"), 20000)
+
     def test_stdout_and_stderr_apart(self):
         self.cli("-f", "-r", "-o", "out", "-e", "err", "--log-size", "1M",
                  "--", "sh", "-c", "echo to out; echo to err >&2")
@@ -3990,6 +4016,15 @@ class SyslogTest(SupervisedTestCase):
                          (0, "", ""))
         wait_until(lambda: marked(self.dir) == [self.pid()])
         self.stop("TERM/9")     # its command has ended, it has lines to say
+
+    def test_no_syslogd_and_many_deaths(self):
+        """They leave no pipes open."""
+        self.assertEqual(self.logged(
+            "-p", self.p, "-S", "--respawn-always", "--respawn-delay", "0",
+            "--wait", "0", "sh", "-c", "echo $$ >>w.0; echo x"), (0, "", ""))
+        self.await_run(0, 30)
+        self.assertLess(len(os.listdir("/proc/%d/fd" % self.pid())), 20)
+        self.stop()
 
     def test_no_syslogd_and_an_end(self):
         """An init is to know of it, though a line is lost."""
