@@ -2839,7 +2839,10 @@ class _Self:
             self.excepthook = sys.excepthook
             sys.excepthook = self.report_exception
         atexit.register(self.remove_pidfile)
-        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        self.task = None        # of a worker that daemonizes
+        os.environ.pop(_WORKER, None)
+        if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL,
+                                                self.exit_as_worker):
             signal.signal(signal.SIGTERM, self.exit_on_sigterm)
         # Started with 0, 1, 2 closed, Python has None here; now they exist
         for fd, name in enumerate(("stdin", "stdout", "stderr")):
@@ -2868,6 +2871,10 @@ class _Self:
         self.is_awaited = False
         if sys.excepthook == self.report_exception:
             sys.excepthook = self.excepthook
+
+    def exit_as_worker(self, number: int, frame: object) -> None:
+        self.killed = 128 + number      # a failure: killed by hand, it comes
+        raise SystemExit(self.killed)   # back
 
     def exit_on_sigterm(self, number: int, frame: object) -> None:
         if self.is_daemon():
@@ -2990,42 +2997,47 @@ def ready() -> None:
 
 # ---- supervise() and fork_processes() -----------------------------------
 
-def _exit_in_worker(number: int, frame: object) -> None:
-    _SELF.killed = 128 + number     # a failure: killed by hand, it comes back
-    raise SystemExit(_SELF.killed)
-
-
 def _status_of(function: Callable[[], object]) -> int:
     """Calls it; the exit status that an interpreter would have."""
     try:
-        function()
-        return 0
-    except SystemExit as error:
-        if error.code is None or isinstance(error.code, int):
-            return (error.code or 0) & 0xff
-        print(error.code, file=sys.stderr)
-    except BaseException:
         try:
-            sys.excepthook(*sys.exc_info())
-        except BaseException:   # a program's own, which is broken
-            sys.__excepthook__(*sys.exc_info())
-    return 1
+            function()
+            return 0
+        except SystemExit as error:
+            code = error.code or 0
+            if isinstance(code, int):
+                return code & 0xff if abs(code) < 1 << 31 else 0xff
+            print(code, file=sys.stderr)
+        except BaseException:
+            try:
+                sys.excepthook(*sys.exc_info())
+            except BaseException:   # a program's own, which is broken
+                sys.__excepthook__(*sys.exc_info())
+    except BaseException:
+        pass                # stderr is closed, or on a full disk: the status
+    return 1                # alone can tell
 
 
 def _register_library_exits() -> None:
-    """The atexit handlers of the standard library, which end what target
-    will have begun: they are the interpreter's, not the program's.
+    """The atexit handlers that end what target may begin with modules of the
+    standard library that the program has imported: they are the worker's.
     """
     import atexit
     for module, name in (("logging", "shutdown"),
                          ("multiprocessing.util", "_exit_function"),
+                         ("concurrent.futures.process", "_python_exit"),
                          ("concurrent.futures.thread", "_python_exit")):
         function = getattr(sys.modules.get(module), name, None)
         if function:
             atexit.register(function)
+    # What the supervisor's program has begun is not the worker's to end
     processes: Any = sys.modules.get("multiprocessing.process")
-    if processes:       # those of the supervisor's program are not ours
+    if processes:
         processes._children.clear()
+    finalize: Any = getattr(sys.modules.get("weakref"), "finalize", None)
+    if finalize:        # the first of target's own registers itself again
+        finalize._registry.clear()
+        finalize._registered_with_atexit = False
 
 
 def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
@@ -3045,7 +3057,7 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
     _register_library_exits()
     if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL,
                                             _SELF.exit_on_sigterm):
-        signal.signal(signal.SIGTERM, _exit_in_worker)
+        signal.signal(signal.SIGTERM, _SELF.exit_as_worker)
     exit_status = 0
     try:
         exit_status = _status_of(begin)
@@ -3070,6 +3082,11 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
     import atexit  # noqa: F401
     import threading  # noqa: F401
     _flush()
+    logging: Any = sys.modules.get("logging")
+    for known in logging._handlerList[:] if logging else ():
+        handler = known()
+        if handler:             # else each worker's shutdown() does it
+            handler.flush()
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
     logs = _logs_of(policy, _SELF.log_paths, program, _SELF.inherits)
 

@@ -4095,8 +4095,8 @@ class SuperviseTest(SupervisedTestCase):
     def test_the_librarys_own_exit_handlers_run(self):
         """Those of the program do not; its children are left alone."""
         status, out, err = self.program(
-            "import logging.handlers, multiprocessing\n"
-            "import concurrent.futures\n"
+            "import logging.handlers, multiprocessing, tempfile\n"
+            "import concurrent.futures.process\n"
             "fork = multiprocessing.get_context('fork')\n"
             "logging.getLogger().addHandler(logging.handlers.MemoryHandler(\n"
             "    9, target=logging.StreamHandler(sys.stdout)))\n"
@@ -4104,20 +4104,64 @@ class SuperviseTest(SupervisedTestCase):
             "    time.sleep(0.1)\n"
             "    print('child', flush=True)\n"
             "def work():\n"
+            "    global kept\n"
             "    logging.warning('kept')\n"
             "    fork.Process(target=child).start()\n"
             "    pool = concurrent.futures.ThreadPoolExecutor(1)\n"
             "    pool.submit(time.sleep, 0.1)\n"
             "    pool.submit(print, 'thread', flush=True)\n"
+            "    kept = [tempfile.TemporaryDirectory(dir='.'),\n"
+            "            concurrent.futures.ProcessPoolExecutor(1)]\n"
+            "    kept[1].submit(abs, 5).result()\n"
             "atexit.register(print, 'atexit')\n"
+            "logging.warning('before')\n"
+            "mine = tempfile.TemporaryDirectory(dir='.')\n"
+            "before = os.listdir('.')\n"
             "ours = fork.Process(target=idle, daemon=True)\n"
             "ours.start()\n"
-            "supervise(work)\n"
-            "assert ours.is_alive()\n")
-        self.assertEqual(status, 0)
-        self.assertEqual(sorted(out.split()),
-                         ["atexit", "child", "kept", "thread"])
-        self.assertRegex(err, r"\A.* worker 0 .* exited with status 0\n\Z")
+            "supervise(work, workers=2)\n"
+            "assert ours.is_alive()\n"
+            "assert before == os.listdir('.')\n")
+        self.assertEqual((status, sorted(out.split())), (0, [
+            "atexit", "before", "child", "child", "kept", "kept", "thread",
+            "thread"]), err)
+        self.assertEqual(err.count(" exited with status 0\n"), 2, err)
+
+    def test_a_failure_that_cannot_be_told_is_one(self):
+        """Stderr on a full disk, closed, or gone."""
+        for failure in ("sys.exit('no config')", "1 / 0", "sys.exit(2 ** 70)",
+                        "sys.stderr.close(); sys.exit('x')",
+                        "del sys.stderr; sys.exit('x')"):
+            with self.subTest(failure=failure), open("/dev/full", "w") as full:
+                self.assertEqual(self.program(
+                    "def work(): %s\n"
+                    "try: supervise(work, respawn_max=1, respawn_delay=0)\n"
+                    "except DaemonizeError as error:\n"
+                    "    print(error.exit_status)\n" % failure,
+                    stderr=full)[:2],
+                    (0, "255\n" if "**" in failure else "1\n"))
+
+    def test_a_worker_that_daemonizes_is_none_any_more(self):
+        self.program(
+            "def work():\n"
+            "    detach(%r, stdout='log', chdir=None)\n"
+            "    print(task_id(), 'DAEMONIZE_WORKER' in os.environ)\n"
+            "    supervise(lambda: print('supervised', flush=True))\n"
+            "    try: idle()\n"
+            "    except SystemExit as error: print(error.code)\n"
+            "supervise(work)\n" % self.p)
+        self.await_log("supervised")
+        wait_until(self.is_running)
+        self.stop()
+        self.assertRegex(self.read("log"),
+                         r"(?s)\ANone False\nsupervised\n.*\n0\n\Z")
+
+    def test_its_streams_block_again_afterwards(self):
+        self.program("detach('p', stdout='log', chdir=None)\n"
+                     "supervise(lambda: None, log_reopen=True)\n"
+                     "print(os.get_blocking(1), flush=True)\n"
+                     "idle()\n")
+        self.await_log("True\n")
 
     def test_a_target_that_cannot_be_called(self):
         for target in "None", "5":
