@@ -1173,9 +1173,8 @@ class _NotifySocket:
         return messages
 
 
-def _notify(message: bytes) -> None:
+def _notify(message: bytes, address: str) -> None:
     """Says it to whoever waits; to nobody, where nobody does."""
-    address = os.environ.get("NOTIFY_SOCKET", "")
     if not address.startswith(("/", "@")):
         return
     import socket
@@ -2787,6 +2786,7 @@ class _Self:
         self.task: int | None = None    # the number of a worker
         self.killed = 0                 # its exit status, by a SIGTERM
         self.is_awaited = False         # until ready()
+        self.notify_socket = ""         # of who awaits it
         self.excepthook: Any = None     # the one before ours
 
     def is_daemon(self) -> bool:
@@ -2835,6 +2835,7 @@ class _Self:
         self.log_paths = start.log_paths
         self.inherits = start.foreground
         self.is_awaited = start.patience < _FOREVER
+        self.notify_socket = os.environ.get("NOTIFY_SOCKET", "")
         if self.is_awaited and sys.excepthook != self.report_exception:
             self.excepthook = sys.excepthook
             sys.excepthook = self.report_exception
@@ -2863,7 +2864,14 @@ class _Self:
                 lines = [f"{kind.__name__}, whose traceback is in the log"]
             text = "".join(lines).replace("\n", "\r").encode(
                 errors="backslashreplace")
-            _notify(_TRACEBACK.encode() + b"=" + text[-_LONGEST_MESSAGE:])
+            _notify(_TRACEBACK.encode() + b"=" + text[-_LONGEST_MESSAGE:],
+                    self.address())
+
+    def address(self) -> str:
+        """Where to notify, also if the program has cleared its environment.
+        """
+        return os.environ.get("NOTIFY_SOCKET", self.notify_socket
+                              if self.is_awaited else "")
 
     def be_ready(self) -> None:
         if self.is_awaited and self.task is None:
@@ -2991,7 +2999,7 @@ def ready() -> None:
     DaemonizeError if NOTIFY_SOCKET exists and refuses the message.
     """
     _require_posix()
-    _notify(b"READY=1")
+    _notify(b"READY=1", _SELF.address())
     _SELF.be_ready()
 
 
@@ -3092,6 +3100,7 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
 
     def body(number: int) -> None:
         _SELF.task = number
+        _SELF.notify_socket = _SELF.address()   # each may have its own
         if target:
             _run(target, supervisor.mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.mask)

@@ -4928,9 +4928,8 @@ class ReadinessTest(NotifyTestCase):
             self.assertFalse(is_alive(pid))
         pid = os.fork()
         if pid == 0:
-            os.environ["NOTIFY_SOCKET"] = listener.address
             try:
-                daemonize._notify(b"READY=1")
+                daemonize._notify(b"READY=1", listener.address)
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
@@ -5195,6 +5194,12 @@ class ReadyTest(NotifyTestCase):
         self.assertIn("running", self.ok("-p", self.p, "--status"))
         wait_until(lambda: marked(self.dir) == [self.pid()])
         self.stop()
+
+    def test_a_program_that_clears_its_environment(self):
+        self.assertEqual(self.daemonized(
+            "os.environ.clear()\n"
+            "ready()\nidle()\n"), (0, "", ""))
+        self.kill_all()
 
     def test_the_launcher_waits_for_it(self):
         self.write("program.py", IDLE + (
