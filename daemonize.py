@@ -1238,6 +1238,7 @@ class _Identity:
 
     def assume(self) -> None:
         """Groups, gid, uid: any other order leaves some of root behind."""
+        groups, gid = os.getgroups(), os.getegid()
         with _doing(f"become user {self.name}"):
             if os.geteuid() == 0:
                 if self.known:
@@ -1245,7 +1246,12 @@ class _Identity:
                 else:
                     os.setgroups([self.gid])
                 os.setgid(self.gid)
-                os.setuid(self.uid)
+                try:
+                    os.setuid(self.uid)
+                except OSError:     # no CAP_SETUID: the caller goes on
+                    os.setgid(gid)
+                    os.setgroups(groups)
+                    raise
         for regain in (os.setuid, os.seteuid) if self.uid else ():
             try:
                 regain(0)
@@ -2757,6 +2763,10 @@ class _Start:
                               for fd in range(3)]
         umask = None if self.umask is None else os.umask(self.umask)
         try:
+            directory = os.getcwd()
+        except OSError:
+            directory = ""      # it was removed: there is no way back
+        try:
             if self.path is not None:
                 self.claim()
             self.open_streams()
@@ -2768,6 +2778,8 @@ class _Start:
             self.release()
             if umask is not None:
                 os.umask(umask)
+            if directory and self.chdir is not None:
+                os.chdir(directory)
             self.let_go()
             raise
 
@@ -2945,8 +2957,9 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     process leaves with status 0, its stdio flushed; its atexit handlers and
     finally blocks do not run there, as they belong to the daemon now.  If
     anything fails, it raises in the calling process, which goes on
-    unchanged: AlreadyRunning if the pidfile's daemon runs, else
-    DaemonizeError (TypeError, ValueError for a wrong argument).
+    unchanged (but for signals, in the foreground): AlreadyRunning if the
+    pidfile's daemon runs, else DaemonizeError (TypeError, ValueError for a
+    wrong argument).
 
     pidfile     path; holds the pid, and is the lock of the single instance
                 for the daemon's life.  Removed by an atexit handler, so

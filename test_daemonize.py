@@ -2354,6 +2354,23 @@ class ForegroundTest(DaemonTestCase):
         self.assertEqual(self.read("out") + self.read("err"), "")
         self.assertFalse(os.path.exists(self.p))
 
+    def test_a_failed_start_leaves_the_caller_as_it_was(self):
+        if not ROOT or not shutil.which("setpriv"):
+            self.skipTest("needs root, and setpriv")
+        self.write("program.py", (
+            "import os\n"
+            "from daemonize import DaemonizeError, daemonize\n"
+            "def state():\n"
+            "    return os.getcwd(), os.getresgid(), os.getgroups()\n"
+            "before = state()\n"
+            "try: daemonize(user='nobody', foreground=True)\n"
+            "except DaemonizeError as error: print(error)\n"
+            "assert before == state(), (before, state())\n"))
+        self.assertEqual(self.call(
+            ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid",
+             sys.executable, "-S", "program.py"]), (
+            0, "cannot become user nobody: Operation not permitted\n", ""))
+
     def test_a_failed_start_after_a_chdir_leaves_no_pidfile(self):
         self.broken_elf("cmd")
         os.mkdir(self.path("sub"))
