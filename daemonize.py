@@ -3416,7 +3416,7 @@ class Daemon:
     def stop(self) -> None:
         """Stop the daemon; if there is none, say so on stderr and return."""
         try:
-            stop(self._path(), (self._options or {}).get("retry", _RETRY))
+            stop(self._path(), (self._options or {}).get("retry") or _RETRY)
         except NotRunning:
             print(f"pidfile {self._path()} does not exist. "
                   "Daemon not running?", file=sys.stderr)
@@ -3445,9 +3445,12 @@ class Daemon:
             print(f"usage: {os.path.basename(sys.argv[0])} "
                   f"{'|'.join(actions)}", file=sys.stderr)
             return 2
+        before = _SELF.pid
         try:
             return actions[words[0]]() or 0
         except DaemonizeError as error:
+            if _SELF.pid != before:
+                raise           # the daemon's own: with its traceback
             print(f"daemonize: {error}", file=sys.stderr)
             return 4 if words[0] == "status" else error.exit_status
 
@@ -3467,7 +3470,8 @@ class Daemon:
         if wanted.keys() & {"respawn", "workers", "log_reopen", "log_size",
                             "syslog"}:
             wanted["respawn"] = given.get(
-                "respawn", "on-failure" if "workers" in wanted else None)
+                "respawn", "on-failure" if "workers" in wanted else None
+                ) or None
             policy = _Policy(**wanted)
         elif wanted.keys() - {"retry"}:
             raise ValueError(f"{', '.join(wanted)}: without respawn, workers "
@@ -3495,10 +3499,8 @@ class Daemon:
             _tell_error(start.progress, error)  # to the launching process
             raise SystemExit(error.exit_status) from None
         start.tell_success()
-        if ended.gave_up:
-            raise DaemonizeError(ended.gave_up, ended.exit_status)
         if ended.exit_status:
-            raise SystemExit(ended.exit_status)
+            raise SystemExit(ended.exit_status)     # it has said why
 
     def _main_stop(self) -> int:
         _, pid, _, workers = _inspect(self._path())

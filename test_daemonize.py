@@ -2074,9 +2074,23 @@ class DaemonClassTest(DaemonTestCase):
         self.assertEqual((status, out, err), (0, "", ""))
         wait_until(lambda: self.read("log") == "up\n")
 
+    def test_an_error_of_run_has_its_traceback(self):
+        """Also if it is one of ours, which main() knows."""
+        status, out, err = self.program("start", end=(
+            "    import daemonize\n"
+            "    App.run = lambda self: daemonize.stop('other')\n"
+            "    app = App('p', stdout='log', wait=60, retry=None)\n"
+            "    app.stop()\n"
+            "    sys.exit(app.main())\n"))
+        self.assertEqual((status, out), (125, ""))
+        self.assertIn("Daemon not running?", err)
+        self.assertIn("Traceback", self.read("log"))
+        self.assertIn("NotRunning: not running: there is no other\n",
+                      self.read("log"))
+
     def test_what_is_off_keeps_no_supervisor(self):
         self.assertEqual(self.program("start", end=(
-            "    app = App('p', stdout='log', syslog=False, respawn=None,\n"
+            "    app = App('p', stdout='log', syslog=False, respawn=False,\n"
             "              log_reopen=False, workers=None).start()\n")),
             (0, "", ""))
         wait_until(lambda: self.read("log") == "up\n")
