@@ -242,7 +242,8 @@ def _schedule(retry: str | float = _RETRY) -> list[tuple[int, float]]:
     -15), and one alone is TERM/number/KILL/number.  A signal without a time
     has 5 s.
     """
-    words = str(retry).split("/")
+    words = str(retry if isinstance(retry, str) else
+                _seconds(retry)).split("/")
     if words[0][:1].isdigit():
         words = ["TERM", *words, *["KILL", *words] * (len(words) == 1)]
     steps = []
@@ -275,7 +276,7 @@ def _await_readable(timeout: float, *fds: int) -> bool:
     for fd in fds:
         poll.register(fd, select.POLLIN)
     return bool(poll.poll(None if timeout == _FOREVER else
-                          max(timeout, 0) * 1000))
+                          min(max(timeout, 0), 1e6) * 1000))
 
 
 def _is_writable(fd: int) -> bool:
@@ -445,13 +446,15 @@ def _open(path: str, flags: int, mode: int) -> int:
 
 def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
     """Moves a descriptor up to floor, or lower if RLIMIT_NOFILE is low."""
+    # At once, where that is known: another thread may be about to exec
+    dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)      # not in PyPy
     with _doing("duplicate a descriptor"):
         try:
-            moved = fcntl.fcntl(fd, fcntl.F_DUPFD, floor)
+            moved = fcntl.fcntl(fd, dup, floor)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EMFILE):
                 raise
-            moved = fcntl.fcntl(fd, fcntl.F_DUPFD, min(floor, 10))
+            moved = fcntl.fcntl(fd, dup, min(floor, 10))
         os.set_inheritable(moved, inheritable)
     os.close(fd)
     return moved
@@ -540,10 +543,10 @@ def _close(*fds: int) -> None:
 
 def _write(fd: int, text: str) -> None:
     """Unbuffered: nothing is left that could fail again at exit."""
-    if _is_open(fd):
-        with _doing("write to standard output"):
-            os.write(fd, text.encode(sys.getfilesystemencoding(),
-                                     "backslashreplace"))
+    rest = text.encode(sys.getfilesystemencoding(), "backslashreplace")
+    with _doing("write to standard output"):
+        while rest and _is_open(fd):
+            rest = rest[os.write(fd, rest):]    # a part, on a full disk
 
 
 def _last_lines(path: str, log: int, since: int) -> list[str]:
@@ -701,10 +704,11 @@ class _PidFile:
     def is_contained(self, holder: int, pid: int | None) -> bool:
         """Is holder the pid in the file, as its container numbers it?
 
-        Where users can make pid namespaces, they can have any pid there.
+        Where users can make pid namespaces, they can have any pid there: so
+        only root's, --user's and those of the file's owner.
         """
         return _inner_pid(holder) == pid and _uid_of(holder) in (
-            0, os.fstat(self.fd).st_uid)
+            0, self.owner, os.fstat(self.fd).st_uid)
 
     def judge(self, asking: int = 0) -> tuple[int | None, str]:
         """(pid, but): the running daemon's pid (0: hidden), or None.
@@ -1989,7 +1993,7 @@ class _Supervisor:
         """TERM and INT; asked to stop is a success, but not for a start."""
         if self.start and not self.is_settled and not self.start.foreground:
             self.failure = self.failure or DaemonizeError(
-                "the start was broken off by a signal")
+                f"the start of {self.start.who()} was broken off by a signal")
         self.is_told_to_stop = True
         self.is_wanted = False
 
@@ -2926,7 +2930,8 @@ def _refuse_wrong_place(foreground: bool) -> None:
 
 def _flush() -> None:
     """Before a fork: what is buffered would be written twice."""
-    for stream in (sys.stdout, sys.stderr):
+    stream: Any
+    for stream in sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__:
         if hasattr(stream, "flush") and not getattr(stream, "closed", False):
             with _doing("write what is buffered for stdout and stderr"):
                 stream.flush()

@@ -1301,6 +1301,18 @@ os._exit(daemonize.main(sys.argv[2:]))
             self.assertFalse(is_alive(pid))
             self.assertFalse(os.path.exists(path))
 
+    def test_one_of_another_user_in_an_inner_pid_namespace(self):
+        inner = ["unshare", "-p", "--fork", "--mount-proc"]
+        if not ROOT or subprocess.call(inner + ["true"],
+                                       stderr=subprocess.DEVNULL):
+            self.skipTest("cannot unshare, or become another user here")
+        self.popen(inner + ["sh", "-c", "\"$@\"; sleep 1000", "sh", *self.CLI,
+                            "-p", self.p, "-u", "nobody", "sleep", "1000"])
+        options = "-u", "nobody", "-p", self.p
+        wait_until(lambda: self.cli(*options, "--status")[0] == 0)
+        self.fails(1, "already running: .*", *options, "sleep", "9")
+        self.ok(*options, "--stop")
+
     @unittest.skipUnless(ROOT, "needs root, to hold a lock as another user")
     def test_a_strangers_namespace_is_not_believed(self):
         """Whoever can make one can have any pid in it."""
@@ -1543,6 +1555,15 @@ class ControlTest(DaemonTestCase):
             125, "daemonize: cannot open %s: Permission denied\n" % self.p))
         self.assertTrue(is_alive(pid))
 
+    def test_what_is_only_written_in_part_is_told(self):
+        import resource
+        with open(self.path("help"), "w") as file:
+            status, _, err = self.cli(
+                "--help", stdout=file, preexec_fn=lambda: resource.setrlimit(
+                    resource.RLIMIT_FSIZE, (1000, 1000)))
+        self.assertEqual((status, err), (125, "daemonize: cannot write to "
+                                         "standard output: File too large\n"))
+
     def test_status_that_cannot_be_written(self):
         self.start("sleep", "1000")
         for options in [], ["--json"]:
@@ -1720,6 +1741,15 @@ class LibraryTest(DaemonTestCase):
                       " file or directory\n", out)
         self.assertEqual(sorted(os.listdir(self.dir)), ["p", "program.py"])
         self.assert_alone(pid)
+
+    def test_what_is_buffered_under_another_stdout_is_flushed(self):
+        self.assertEqual(self.python(
+            "import daemonize, io, sys\n"
+            "print('to the terminal')\n"
+            "sys.stdout = io.StringIO()\n"
+            "daemonize.daemonize(stdout=%r)\n" % self.log),
+            (0, "to the terminal\n", ""))
+        self.assertEqual(self.read("log"), "")
 
     def test_one_that_lost_its_lock_leaves_its_successors_pidfile(self):
         first = self.daemon("open(%r).close()\n"
@@ -3316,7 +3346,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
                 and starter.poll() is not None)
             self.assertEqual(starter.wait(), 125)
             self.assertEqual(starter.stderr.read(), "daemonize: the start "
-                             "was broken off by a signal\n")
+                             "of sh was broken off by a signal\n")
             self.assert_nothing_left()
 
     def test_fifty_deaths_in_one_instant(self):
@@ -5184,12 +5214,18 @@ class WorkersReadinessTest(NotifyTestCase):
         self.assertEqual(self.read("log"), "words\n")
         self.stop()
 
+    def test_a_schedule_of_weeks(self):
+        self.fails(124, "sleep was not ready in 0.*", "-p", self.p, "-r",
+                   "--retry", "TERM/999999/INT/999999/HUP/999999",
+                   "--notify-await", "--notify-timeout", "0.2", "sleep",
+                   "1000")
+
     def test_stopped_while_they_are_awaited(self):
         launcher = self.launch("-w", "2", *self.service("only 1 touch up"))
         self.await_file("up")
         self.ok("-p", self.p, "--stop")
-        self.ends(launcher, 125, "", "daemonize: the start was broken off by "
-                  "a signal\n")
+        self.ends(launcher, 125, "", "daemonize: the start of %s was broken "
+                  "off by a signal\n" % sys.executable)
         self.assert_nothing_left()
 
 
