@@ -2856,10 +2856,12 @@ class _Self:
             self.excepthook = sys.excepthook
             sys.excepthook = self.report_exception
         atexit.register(self.remove_pidfile)
-        self.task = None        # of a worker that daemonizes
-        os.environ.pop(_WORKER, None)
-        if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL,
-                                                self.exit_as_worker):
+        if self.task is not None and not start.foreground:
+            self.task = None    # a worker that has daemonized is none
+            os.environ.pop(_WORKER, None)
+            if signal.getsignal(signal.SIGTERM) == self.exit_as_worker:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self.exit_on_sigterm)
         # Started with 0, 1, 2 closed, Python has None here; now they exist
         for fd, name in enumerate(("stdin", "stdout", "stderr")):
@@ -3111,8 +3113,11 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
     logging: Any = sys.modules.get("logging")
     for known in logging._handlerList[:] if logging else ():
         handler = known()
-        if handler:             # else each worker's shutdown() does it
-            handler.flush()
+        try:                    # here, or each worker's shutdown() does it
+            if handler:
+                handler.flush()
+        except (OSError, ValueError):
+            pass                # its stream is closed: as shutdown() has it
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
     logs = _logs_of(policy, _SELF.log_paths, program, _SELF.inherits)
 
