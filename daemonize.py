@@ -426,6 +426,22 @@ def _kill_session() -> None:
 # came through exec was open already when this module was imported and lacks
 # FD_CLOEXEC; what Python opens has the flag (PEP 446).
 
+def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
+    """Moves a descriptor up to floor, or lower if RLIMIT_NOFILE is low."""
+    # At once, where that is known: another thread may be about to exec
+    dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)      # not in PyPy
+    with _doing("duplicate a descriptor"):
+        try:
+            moved = fcntl.fcntl(fd, dup, floor)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EMFILE):
+                raise
+            moved = fcntl.fcntl(fd, dup, min(floor, 10))
+        os.set_inheritable(moved, inheritable)
+    os.close(fd)
+    return moved
+
+
 def _open(path: str, flags: int, mode: int) -> int:
     """open(2), close-on-exec; creates only what is to be written.
 
@@ -442,22 +458,6 @@ def _open(path: str, flags: int, mode: int) -> int:
             raise
         fd = os.open(path, flags | os.O_CREAT, mode)
     return fd if fd > 2 else _lift(fd)
-
-
-def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
-    """Moves a descriptor up to floor, or lower if RLIMIT_NOFILE is low."""
-    # At once, where that is known: another thread may be about to exec
-    dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)      # not in PyPy
-    with _doing("duplicate a descriptor"):
-        try:
-            moved = fcntl.fcntl(fd, dup, floor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EMFILE):
-                raise
-            moved = fcntl.fcntl(fd, dup, min(floor, 10))
-        os.set_inheritable(moved, inheritable)
-    os.close(fd)
-    return moved
 
 
 def _inheritable_descriptors() -> dict[int, tuple[int, int]]:

@@ -3844,10 +3844,12 @@ class LogTest(SupervisedTestCase):
             "0.05; done; seq 20000; echo >done"])
         wait_until(lambda: os.path.exists(self.path("up")))
         process.send_signal(signal.SIGQUIT)
-        self.call(["sleep", "0.3"])
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + 0.3)
         self.write("go", "")
         wait_until(lambda: os.path.exists(self.path("done")))
-        self.call(["sleep", "0.5"])
+        ended = time.monotonic()
+        wait_until(lambda: time.monotonic() > ended + 0.5)
         got = b""
         while process.poll() is None or select.select([reader], [], [], 0)[0]:
             if select.select([reader], [], [], 0.1)[0]:
