@@ -3948,10 +3948,11 @@ class LogTest(SupervisedTestCase):
             "exec sleep 1000"))
         self.await_run(0, 1)
         wait_until(lambda: not os.statvfs(full).f_bavail)
-        shutil.move(full + "/log", self.path("old"))
+        os.rename(full + "/log", full + "/old")
         os.kill(supervisor, signal.SIGHUP)
-        wait_until(lambda: os.path.exists(full + "/log") and
-                   not os.statvfs(full).f_bavail)
+        wait_until(lambda: os.path.exists(full + "/log"))
+        shutil.move(full + "/old", self.path("old"))    # makes room
+        wait_until(lambda: not os.statvfs(full).f_bavail)
         self.stop()
         old, new = self.read("old"), self.read(full + "/log")
         self.assertTrue(old.endswith("\n"), old[-30:])
