@@ -3669,7 +3669,8 @@ def _execute_bytecode(argv: list[str]) -> None:
         if (os.path.basename(executable).startswith("python")
                 and os.write(fd, code) == len(code)):
             os.execv(executable, [
-                name, "-S", *["-E"] * sys.flags.ignore_environment, "-c",
+                name or executable, "-S",
+                *["-E"] * sys.flags.ignore_environment, "-c",
                 # The path is for ps(1) and pgrep(1); and nothing is to be
                 # imported from where we stand
                 f"{__file__!r}; import sys; "

@@ -2951,7 +2951,7 @@ class SupervisorTest(SupervisedTestCase):
         """By "exec -a", by "@" in a systemd unit, or without a PATH."""
         self.script("other", "#!/bin/sh\n: >wrong\n")
         for name, path in (("nosuch", "/bin"), ("other", self.dir),
-                           (sys.executable, None)):
+                           (sys.executable, None), ("", "/bin")):
             with self.subTest(name=name):
                 how = dict(executable=sys.executable, env={
                     **{key: value for key, value in self.env.items()
