@@ -3032,7 +3032,7 @@ def _status_of(function: Callable[[], object]) -> int:
             function()
             return 0
         except SystemExit as error:
-            code = error.code or 0
+            code = 0 if error.code is None else error.code
             if isinstance(code, int):
                 return code & 0xff if abs(code) < 1 << 31 else 0xff
             print(code, file=sys.stderr)

@@ -4199,6 +4199,7 @@ class SuperviseTest(SupervisedTestCase):
     def test_a_failure_that_cannot_be_told_is_one(self):
         """Stderr on a full disk, closed, or gone."""
         for failure in ("sys.exit('no config')", "1 / 0", "sys.exit(2 ** 70)",
+                        "sys.exit('')",
                         "sys.stderr.close(); sys.exit('x')",
                         "del sys.stderr; sys.exit('x')"):
             with self.subTest(failure=failure), open("/dev/full", "w") as full:
