@@ -1453,7 +1453,10 @@ class _LogFile(_Sink):
         self.flush()
 
     def put(self) -> None:
+        began = time.monotonic()
         while self.backlog:
+            if time.monotonic() - began > 0.05:     # rotations: in between
+                raise BlockingIOError               # there may be a signal
             part = self.backlog[:self.fitting()]
             written = os.write(self.fd, part)
             self.backlog = self.backlog[written:]
