@@ -353,8 +353,17 @@ def _start_time(pid: int) -> float | None:
     fields = _proc_stat(pid)
     if len(fields) < 20 or fields[0] in b"ZX":
         return None
-    booted = time.time() - time.clock_gettime(_BOOTTIME)
+    uptime = -_FOREVER
+    while time.clock_gettime(_BOOTTIME) - uptime > 0.01:    # for it may be
+        uptime = time.clock_gettime(_BOOTTIME)      # interrupted in between
+        booted = time.time() - uptime
     return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def _is_exiting(pid: int) -> bool:
+    """It has lost its locks, and is not yet a zombie: PF_EXITING, Linux's."""
+    fields = _proc_stat(pid)
+    return len(fields) > 6 and int(fields[6]) & 4 != 0
 
 
 def _uptime(pid: int) -> float | None:
@@ -736,6 +745,9 @@ class _PidFile:
             changing = self.holder(_CHANGE_BYTE, writer=True)
             seen = -2 if changing else holder
             time.sleep(0.001)
+        while (holder is None and pid and _is_exiting(pid) and
+               self.has_let_go(pid) and time.monotonic() < deadline):
+            time.sleep(0.001)
         self.refuse_foreign(pid if holder == pid else None)
         if pid and holder == pid:
             return pid, ""
@@ -789,6 +801,8 @@ class _PidFile:
     def acquire(self, launcher: int) -> bool:
         """Locks it for a start; False if it must be opened anew."""
         self.lock()
+        if not self.is_current():       # the old daemon is about to end
+            return False
         pid, but = self.judge(launcher)
         if pid is not None:
             raise AlreadyRunning("already running: " + (

@@ -1359,6 +1359,62 @@ os._exit(daemonize.main(sys.argv[2:]))
         self.start("sleep", "1000")
 
     @unittest.skipUnless(LINUX, "needs /proc")
+    def test_one_that_is_exiting_has_not_let_its_lock_go(self):
+        """The kernel takes its locks first."""
+        import daemonize
+        pid = self.let_go()
+        self.assertEqual(daemonize.status(self.p), pid)
+        plain = daemonize._proc_stat
+        seen = []
+
+        def exiting(asked):
+            fields = plain(asked)
+            seen.append(asked)
+            if len(seen) < 10:      # as while it has many files to close
+                fields[6] = b"%d" % (int(fields[6]) | 4)
+            else:
+                fields[0] = b"Z"
+            return fields
+
+        daemonize._proc_stat = exiting
+        try:
+            self.assertIsNone(daemonize.status(self.p))
+        finally:
+            daemonize._proc_stat = plain
+        self.assertEqual({*seen}, {pid})
+        os.kill(pid, signal.SIGKILL)
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_file_that_the_old_daemon_has_removed_is_opened_anew(self):
+        """Though that one, with its lock gone, is still about to end."""
+        import daemonize
+        pid = self.let_go()
+        with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
+            os.remove(self.p)
+            self.assertFalse(pidfile.acquire(0))
+        os.kill(pid, signal.SIGKILL)
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_pause_between_two_clocks_moves_no_start_time(self):
+        import daemonize
+        expected = daemonize._start_time(os.getpid())
+        plain = time.time
+        pauses = [0.5]
+
+        def interrupted():
+            now = plain()
+            if pauses:
+                self.call(["sleep", str(pauses.pop())])
+            return now
+
+        time.time = interrupted
+        try:
+            found = daemonize._start_time(os.getpid())
+        finally:
+            time.time = plain
+        self.assertLess(abs(found - expected), 0.1)
+
+    @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_shell_that_wrote_its_own_pid_is_not_the_daemon(self):
         for options in ("", "-f"):
             process = self.popen(
