@@ -781,12 +781,14 @@ class _PidFile:
         return True
 
     def lock(self) -> None:
-        """Takes byte 2^30."""
-        with _doing(f"lock {self.path}"):
-            if _poll(self.try_lock, _CHANGE_TIMEOUT):
-                return
-        raise DaemonizeError(f"{self.path} is locked by "
-                             f"{_who(self.holder(_CHANGE_BYTE))}")
+        """Takes byte 2^30, for which many may queue: each has ten seconds."""
+        holder: int | None = None
+        while holder is None or holder != self.holder(_CHANGE_BYTE):
+            holder = self.holder(_CHANGE_BYTE)
+            with _doing(f"lock {self.path}"):
+                if _poll(self.try_lock, _CHANGE_TIMEOUT):
+                    return
+        raise DaemonizeError(f"{self.path} is locked by {_who(holder)}")
 
     def unlock(self) -> None:
         fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)

@@ -1072,6 +1072,24 @@ os._exit(daemonize.main(sys.argv[2:]))
                                  "running, pid %d\n" % pid)
                 self.ok("-p", self.p, "--stop")
 
+    def test_a_queue_that_moves_is_waited_in(self):
+        import daemonize
+        self.write("p", "")
+        with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
+            holders = [5, 6, None, 7, 8, 9]
+            pidfile.holder = lambda byte: holders.pop(0)
+            pidfile.try_lock = lambda: not holders
+            patience = daemonize._CHANGE_TIMEOUT
+            daemonize._CHANGE_TIMEOUT = 0.01
+            try:
+                pidfile.lock()
+                holders += [5, 5, 5]
+                with self.assertRaisesRegex(daemonize.DaemonizeError,
+                                            "p is locked by pid 5"):
+                    pidfile.lock()
+            finally:
+                daemonize._CHANGE_TIMEOUT = patience
+
     def test_a_start_under_way_is_taken_for_no_stranger(self):
         self.write("widened.py", self.WIDENED)
         self.write("p", "4711\n")
