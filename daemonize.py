@@ -1176,13 +1176,13 @@ class _NotifySocket:
             except BlockingIOError:
                 break
             pid = 0 if _ABSTRACT else known
+            passed: list[int] = []
             for _, kind, content in extras:
                 numbers = struct.unpack_from(f"{len(content) // 4}i", content)
-                if kind != socket.SCM_RIGHTS:
+                if kind == socket.SCM_RIGHTS:
+                    passed += numbers
+                else:
                     pid = numbers[0]    # SCM_CREDENTIALS
-                    continue
-                for fd in numbers:      # BARRIER=1: this is the answer
-                    self.discard(fd)
             message = dict(line.partition("=")[::2] for line in text.decode(
                 "utf-8", "backslashreplace").split("\n"))
             if pid > 0 and (pid == known or
@@ -1190,10 +1190,12 @@ class _NotifySocket:
                 messages.append(message)
             elif message.get("READY") == "1":
                 messages.append({"STRANGER": str(pid)})
+            for fd in passed:           # the answer to BARRIER=1, for which
+                self.discard(fd)        # the sender may have waited
         return messages
 
 
-def _notify(message: bytes, address: str) -> None:
+def _notify(message: bytes, address: str, *passed: int) -> None:
     """Says it to whoever waits; to nobody, where nobody does."""
     if not address.startswith(("/", "@")):
         return
@@ -1201,8 +1203,10 @@ def _notify(message: bytes, address: str) -> None:
     with _doing(f"notify {address}"), socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         try:
-            sender.sendto(message, "\0" + address[1:]
-                          if address[0] == "@" else address)
+            sender.sendmsg(
+                [message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
+                             struct.pack("i", fd)) for fd in passed], 0,
+                "\0" + address[1:] if address[0] == "@" else address)
         except (ConnectionRefusedError, FileNotFoundError):
             pass                # it has gone: nobody waits any more
 
@@ -2901,8 +2905,13 @@ class _Self:
                 lines = [f"{kind.__name__}, whose traceback is in the log"]
             text = "".join(lines).replace("\n", "\r").encode(
                 errors="backslashreplace")
-            _notify(_TRACEBACK.encode() + b"=" + text[-_LONGEST_MESSAGE:],
-                    self.address())
+            reader, writer = _pipe()    # closed when it has been read: a
+            with reader:                # sender who is gone is not believed
+                with writer:
+                    _notify(_TRACEBACK.encode() + b"=" +
+                            text[-_LONGEST_MESSAGE:], self.address(),
+                            writer.fileno())
+                _await_readable(5, reader.fileno())
 
     def address(self) -> str:
         """Where to notify, also if the program has cleared its environment.
