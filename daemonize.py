@@ -1475,13 +1475,13 @@ class _LogFile(_Sink):
     def put(self) -> None:
         began = time.monotonic()
         while self.backlog:
-            if time.monotonic() - began > 0.05:     # rotations: in between
-                raise BlockingIOError               # there may be a signal
             part = self.backlog[:self.fitting()]
             written = os.write(self.fd, part)
             self.backlog = self.backlog[written:]
             if written < len(part):
                 self.take_back(part[:written])
+            if self.backlog and time.monotonic() - began > 0.05:
+                raise BlockingIOError   # rotations: there may be a signal
 
     def take_back(self, written: bytes) -> None:
         """From a full disk, the start of a line: who knows in which file
