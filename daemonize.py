@@ -1979,9 +1979,9 @@ class _Supervisor:
             self.wake[0].read(1 << 16)
         if not self.told.closed and self.told.fileno() in polled:
             self.hear()
+        self.logs.serve(polled)     # first: who is told reads them
         for fd in news.keys() & polled:
             self.attend(news[fd])
-        self.logs.serve(polled)
 
     def deadline(self) -> float:
         times = [sink.due for sink in self.logs.waiting()]

@@ -5314,6 +5314,29 @@ class WorkersReadinessTest(NotifyTestCase):
         self.assertEqual(self.read("log"), "words\n")
         self.stop()
 
+    def test_who_is_told_of_readiness_reads_the_lines_before_it(self):
+        """Although both came to the supervisor in one poll(2)."""
+        self.write("program.py", (
+            "import daemonize, os, sys, time\n"
+            "def held(name, until, first):\n"
+            "    plain = getattr(daemonize._Supervisor, name)\n"
+            "    def hold(self):\n"
+            "        if not first: plain(self)\n"
+            "        while not os.path.exists(%r + until):\n"
+            "            time.sleep(0.01)\n"
+            "        if first: plain(self)\n"
+            "    setattr(daemonize._Supervisor, name, hold)\n"
+            "held('await_event', '/said', True)\n"
+            "held('settle', '/read', False)\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n" % self.dir))
+        self.assertEqual(self.call([
+            sys.executable, "program.py", "-p", self.p, "--notify-await",
+            "-o", "log", "--log-size", "1M", *self.service(
+                "print words", "READY=1", "touch said")]), (0, "", ""))
+        self.assertEqual(self.read("log"), "words\n")
+        self.touch("read")
+        self.stop()
+
     def test_a_schedule_of_weeks(self):
         self.fails(124, "sleep was not ready in 0.*", "-p", self.p, "-r",
                    "--retry", "TERM/999999/INT/999999/HUP/999999",
