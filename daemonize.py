@@ -2150,7 +2150,7 @@ class _Supervisor:
                 if self.caught - {signal.SIGCHLD}:
                     return None         # a stop takes effect at once
         self.report.close()
-        if not self.is_settled and now >= self.trial:
+        if not self.is_settled and now >= self.trial and not self.caught:
             self.settle()
         return None
 
@@ -2626,6 +2626,7 @@ class _Start:
             sources.append(self.notify.socket)
         was_ready = self.is_ready
         self.deadline = time.monotonic() + timeout
+        is_last = False         # look, after the deadline
         while True:
             pid, wait_status = os.waitpid(self.daemon, os.WNOHANG)
             for said in self.notify.receive(self.daemon) if (
@@ -2634,8 +2635,10 @@ class _Start:
             if pid:
                 self.ended = True
                 return wait_status
-            if self.is_ready and not was_ready or not self.hears(*sources):
+            if self.is_ready and not was_ready or (
+                    is_last and time.monotonic() >= self.deadline):
                 return None
+            is_last = not self.hears(*sources)
             self.wakeup[0].read(512)
 
     def time_out(self, began: float) -> bool:

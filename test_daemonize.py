@@ -626,6 +626,27 @@ class TruthTest(DaemonTestCase):
         self.assertTrue(self.read("log").startswith("old line\n"))
         self.assert_nothing_left()
 
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_death_in_time_that_is_seen_late(self):
+        """By a starter that got no processor for a while."""
+        status, _, err = self.python(
+            "import daemonize, os, sys, time\n"
+            "plain = os.waitpid\n"
+            "def waitpid(pid, options):\n"
+            "    found = plain(pid, options)\n"
+            "    if found == (0, 0):\n"
+            "        open('asked', 'w').close()\n"
+            "        while daemonize._proc_stat(pid)[0] != b'Z':\n"
+            "            time.sleep(0.01)\n"
+            "        time.sleep(0.2)\n"
+            "    return found\n"
+            "os.waitpid = waitpid\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-d",
+            self.dir, "sh", "-c", "until [ -e asked ]; do sleep 0.02; done; "
+            "exit 3")
+        self.assertEqual(status, 125)
+        self.assertIn("sh exited with status 3 after", err)
+
     def test_death_within_wait_by_a_signal(self):
         self.fails(125, r"sh killed by SIGSEGV after 0\.\d\d s; its output "
                    "went to /dev/null, and --stdout FILE keeps it",
@@ -3353,6 +3374,18 @@ class SupervisorSignalsTest(SupervisedTestCase):
             self.assertFalse(os.path.exists(self.p))
             for number in range(2):
                 os.remove(self.path("w.%d" % number))
+
+    def test_a_death_that_is_known_already_is_no_success(self):
+        self.assertEqual(self.python(
+            "import daemonize, signal\n"
+            "supervisor = daemonize._Supervisor(daemonize._Policy(), None,\n"
+            "                                   daemonize._Logs())\n"
+            "supervisor.workers[0].due = float('inf')\n"
+            "supervisor.trial = 0\n"
+            "for caught in [signal.SIGCHLD], []:\n"
+            "    supervisor.caught = {*caught}\n"
+            "    supervisor.reconcile()\n"
+            "    print(supervisor.is_settled)\n"), (0, "False\nTrue\n", ""))
 
     def test_a_signal_before_it_sleeps_wakes_the_loop(self):
         """PyPy may run a handler after its wake-up byte was read."""
