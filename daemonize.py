@@ -2376,7 +2376,7 @@ class _Start:
                 raise DaemonizeError(f"{self.path} was replaced by somebody")
             pidfile.write(pid)
             # An earlier starter may be about to leave, after its daemon
-            _poll(lambda: pidfile.try_lock(_STARTER_BYTE), 1.0)
+            _poll(lambda: pidfile.try_lock(_STARTER_BYTE), 5.0)
             _tell(said, b"G")
             pidfile.unlock()
         said.close()
