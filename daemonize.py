@@ -3072,9 +3072,9 @@ def _status_of(function: Callable[[], object]) -> int:
                 sys.excepthook(*sys.exc_info())
             except BaseException:   # a program's own, which is broken
                 sys.__excepthook__(*sys.exc_info())
-    except BaseException:
-        pass                # stderr is closed, or on a full disk: the status
-    return 1                # alone can tell
+    except BaseException:   # stderr is closed, or on a full disk: the status
+        return _SELF.killed or 1    # alone can tell; or TERM came once more
+    return 1
 
 
 def _register_library_exits() -> None:

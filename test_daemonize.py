@@ -4396,6 +4396,20 @@ class SuperviseTest(SupervisedTestCase):
             self.await_run(worker, 1)
         return self.pid()
 
+    def test_a_second_sigterm_in_the_middle_of_the_first(self):
+        self.assertEqual(self.program(
+            "from daemonize import _SELF, _status_of\n"
+            "class Terminal:\n"
+            "    def write(self, text):\n"
+            "        _SELF.killed = 143\n"
+            "        raise SystemExit(143)\n"
+            "def work(): raise SystemExit('words')\n"
+            "plain, sys.stderr = sys.stderr, Terminal()\n"
+            "ended = _status_of(work)\n"
+            "sys.stderr = plain\n"
+            "_SELF.killed = 0\n"
+            "print(ended)\n"), (0, "143\n", ""))
+
     def test_a_worker_killed_while_its_threads_run_comes_back(self):
         self.detached(
             "import threading\n"
