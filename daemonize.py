@@ -1416,7 +1416,8 @@ class _Sink:
 
     name = ""
     fd = -1
-    full = -1                   # fd, if its reader is slow: poll it
+    full = -1                   # fd, if its reader is slow: poll it, or if
+    turn = 0.05                 # so many seconds of rotations were not enough
     at_once = 16                # chunks of 64 KiB from one stream
     due = _FOREVER              # when to try again; _FOREVER: nothing waits
     since = 0.0                 # when it began to fail; 0: it does not
@@ -1480,8 +1481,8 @@ class _LogFile(_Sink):
             self.backlog = self.backlog[written:]
             if written < len(part):
                 self.take_back(part[:written])
-            if self.backlog and time.monotonic() - began > 0.05:
-                raise BlockingIOError   # rotations: there may be a signal
+            if self.backlog and time.monotonic() - began > self.turn:
+                raise BlockingIOError   # there may be a signal
 
     def take_back(self, written: bytes) -> None:
         """From a full disk, the start of a line: who knows in which file
@@ -1724,6 +1725,8 @@ class _Logs:
         as a proxy whose command was told, it waits no more than a second,
         and only for a slow reader.
         """
+        for sink in filter(None, self.sinks):
+            sink.turn = _FOREVER        # signals are for nobody any more
         self.drain()
         now = time.monotonic()
         self.ended = self.ended or now

@@ -3992,6 +3992,29 @@ class LogTest(SupervisedTestCase):
             self.await_run(number, 1)
         self.stop("TERM/40")
 
+    def test_a_stop_loses_no_line_to_slow_rotations(self):
+        self.write("program.py", (
+            "import daemonize, os, sys, time\n"
+            "plain = os.rename\n"
+            "def rename(*args):\n"
+            "    time.sleep(0.03)\n"
+            "    plain(*args)\n"
+            "os.rename = rename\n"
+            "daemonize._PATIENCE = 0.1\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        self.assertEqual(self.call([
+            sys.executable, "program.py", "-p", self.p, "-r", "-o", "log",
+            "--log-size", "100", "--log-keep", "99", "--", "sh", "-c",
+            "trap 'seq 100 300; echo bye; exit' TERM; echo $$ >>w.0; "
+            "while :; do sleep 0.05; done"]), (0, "", ""))
+        self.await_run(0, 1)
+        self.stop("TERM/60")
+        text = "".join(self.read(name) for name in [
+            "log.%d" % number for number in range(99, 0, -1)
+            if os.path.exists(self.path("log.%d" % number))] + ["log"])
+        self.assertTrue(text.startswith("".join(
+            "%d\n" % number for number in range(100, 301)) + "bye\n"), text)
+
     def test_many_rotations_do_not_make_it_deaf(self):
         import daemonize
         fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
