@@ -361,7 +361,7 @@ def _start_time(pid: int) -> float | None:
 
 
 def _is_exiting(pid: int) -> bool:
-    """It has lost its locks, and is not yet a zombie: PF_EXITING, Linux's."""
+    """It loses its locks, and is not yet a zombie: PF_EXITING, Linux's."""
     fields = _proc_stat(pid)
     return len(fields) > 6 and int(fields[6]) & 4 != 0
 
@@ -745,9 +745,8 @@ class _PidFile:
             changing = self.holder(_CHANGE_BYTE, writer=True)
             seen = -2 if changing else holder
             time.sleep(0.001)
-        while (holder is None and pid and _is_exiting(pid) and
-               self.has_let_go(pid) and time.monotonic() < deadline):
-            time.sleep(0.001)
+        if holder is None and pid:
+            _poll(lambda: not (_is_exiting(pid) and self.has_let_go(pid)), 2)
         self.refuse_foreign(pid if holder == pid else None)
         if pid and holder == pid:
             return pid, ""
@@ -782,8 +781,8 @@ class _PidFile:
 
     def lock(self) -> None:
         """Takes byte 2^30, for which many may queue: each has ten seconds."""
-        holder: int | None = None
-        while holder is None or holder != self.holder(_CHANGE_BYTE):
+        holder: int | None = -2
+        while holder != self.holder(_CHANGE_BYTE):
             holder = self.holder(_CHANGE_BYTE)
             with _doing(f"lock {self.path}"):
                 if _poll(self.try_lock, _CHANGE_TIMEOUT):

@@ -1119,6 +1119,9 @@ os._exit(daemonize.main(sys.argv[2:]))
                 with self.assertRaisesRegex(daemonize.DaemonizeError,
                                             "p is locked by pid 5"):
                     pidfile.lock()
+                holders += [None] * 3     # refused, but held by nobody
+                with self.assertRaises(daemonize.DaemonizeError):
+                    pidfile.lock()
             finally:
                 daemonize._CHANGE_TIMEOUT = patience
 
