@@ -2910,12 +2910,14 @@ class _Self:
                 lines = [f"{kind.__name__}, whose traceback is in the log"]
             text = "".join(lines).replace("\n", "\r").encode(
                 errors="backslashreplace")
+            said = _TRACEBACK.encode() + b"=" + text[-_LONGEST_MESSAGE:]
+            if self.task is None or not _ABSTRACT:
+                _notify(said, self.address())
+                return
             reader, writer = _pipe()    # closed when it has been read: a
-            with reader:                # sender who is gone is not believed
+            with reader:                # worker gone by then is not believed
                 with writer:
-                    _notify(_TRACEBACK.encode() + b"=" +
-                            text[-_LONGEST_MESSAGE:], self.address(),
-                            writer.fileno())
+                    _notify(said, self.address(), writer.fileno())
                 _await_readable(5, reader.fileno())
 
     def address(self) -> str:
