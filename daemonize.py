@@ -3074,6 +3074,8 @@ def _status_of(function: Callable[[], object]) -> int:
         except BaseException:
             try:
                 sys.excepthook(*sys.exc_info())
+            except SystemExit:      # TERM
+                raise
             except BaseException:   # a program's own, which is broken
                 sys.__excepthook__(*sys.exc_info())
     except BaseException:   # stderr is closed, or on a full disk: the status

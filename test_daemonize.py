@@ -4492,8 +4492,11 @@ class SuperviseTest(SupervisedTestCase):
             "plain, sys.stderr = sys.stderr, Terminal()\n"
             "ended = _status_of(work)\n"
             "sys.stderr = plain\n"
-            "_SELF.killed = 0\n"
-            "print(ended)\n"), (0, "143\n", ""))
+            "print(ended)\n"
+            "def hook(*_): raise SystemExit(143)\n"
+            "sys.excepthook = hook\n"
+            "print(_status_of(lambda: 1 / 0))\n"
+            "_SELF.killed = 0\n"), (0, "143\n143\n", ""))
 
     def test_a_worker_killed_while_its_threads_run_comes_back(self):
         self.detached(
