@@ -4118,7 +4118,16 @@ class LogTest(SupervisedTestCase):
             "sh", "-c", "echo $$ >>w.0; seq 60000; echo >done; "
             "exec sleep 1000"))
         self.await_run(0, 1)
-        wait_until(lambda: not os.statvfs(full).f_bfree)
+        # No room alone does not say that a write has failed. Each new
+        # attempt renews the time of the file, but not its size.
+        seen = {}
+
+        def has_failed():
+            info = os.stat(full + "/log")
+            times = seen.setdefault(info.st_size, set())
+            times.add(info.st_mtime_ns)
+            return len(times) > 2 and not os.statvfs(full).f_bfree
+        wait_until(has_failed)
         self.assertFalse(os.path.exists(self.path("done")))
         os.remove(full + "/filler")
         wait_until(lambda: os.path.exists(self.path("done")))
