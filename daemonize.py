@@ -2109,9 +2109,9 @@ class _Supervisor:
             self.exit_status = _exit_status(wait_status)
             self.is_told_to_stop |= (       # if that was not something else
                 time.monotonic() - self.passed_on < _LAST_CALL)
+        if not self.told.closed and _await_readable(0, self.told.fileno()):
+            self.hear()         # it knows better why its exec has failed
         if self.is_on_trial(worker, wait_status):
-            if not self.told.closed and _await_readable(0, self.told.fileno()):
-                self.hear()     # it knows better why its exec has failed
             self.fail(self.start.death(
                 wait_status, ran, "" if self.command and
                 self.policy.workers == 1 else f"worker {worker.number}",
@@ -2152,8 +2152,12 @@ class _Supervisor:
                 if self.caught - {signal.SIGCHLD}:
                     return None         # a stop takes effect at once
         self.report.close()
-        if not self.is_settled and now >= self.trial and not self.caught:
-            self.settle()
+        if not self.is_settled and now >= self.trial:
+            self.reap()         # a death that is known already is no success,
+            # but to wait for a moment without one could take for ever
+            if self.is_wanted and self.is_needed() and not (
+                    self.caught - {signal.SIGCHLD}):
+                self.settle()
         return None
 
     def press(self, now: float) -> None:
@@ -2446,6 +2450,8 @@ class _Start:
                 raise                   # a start that has failed
             sys.excepthook(*sys.exc_info())
             supervisor.exit_status = DaemonizeError.exit_status
+        if not self.wait and self.patience == _FOREVER:
+            self.tell_success()     # no end makes such a start fail
         self.release()
         os._exit(supervisor.exit_status)
 

@@ -1551,7 +1551,7 @@ class ControlTest(DaemonTestCase):
         self.start("sh", "-c", "trap 'echo QUIT >log; exit' QUIT; echo >up; "
                    "while :; do sleep 1000 & wait; done")
         wait_until(lambda: os.path.exists(self.path("up")))
-        self.ok("-p", self.p, "--stop", "--signal", "quit")
+        self.ok("-p", self.p, "--stop", "--signal", "quit", "--retry", "60")
         self.assertEqual(self.read("log"), "QUIT\n")
 
     def test_a_stopped_process_is_continued(self):
@@ -1585,7 +1585,7 @@ class ControlTest(DaemonTestCase):
              "trap 'exit 0' TERM; sleep 1000 & echo >up; wait"])
         wait_until(lambda: os.path.exists(self.path("up"))
                    and self.read("p"))
-        self.ok("-p", self.p, "--stop")
+        self.ok("-p", self.p, "--stop", "--retry", "60")
         self.assertEqual(launcher.wait(), 0)
         self.assert_nothing_left()
 
@@ -1869,6 +1869,7 @@ class LibraryTest(DaemonTestCase):
             "sys.stdout = io.StringIO()\n"
             "daemonize.daemonize(stdout=%r)\n" % self.log),
             (0, "to the terminal\n", ""))
+        self.assert_nothing_left()
         self.assertEqual(self.read("log"), "")
 
     def test_one_that_lost_its_lock_leaves_its_successors_pidfile(self):
@@ -2481,7 +2482,7 @@ class ForegroundTest(DaemonTestCase):
                    b"sleep\0001000\0")
         self.assert_alone(process.pid)
         self.assertEqual(self.cli("-fp", self.p, "true")[0], 1)
-        self.ok("-p", self.p, "--stop")
+        self.ok("-p", self.p, "--stop", "--retry", "60")
         self.assertEqual(process.wait(), -signal.SIGTERM)
         self.assertFalse(os.path.exists(self.p))
 
@@ -2652,7 +2653,7 @@ class PortableTest(DaemonTestCase):
             "import daemonize, sys\n"
             "daemonize._pidfd_open = None\n"
             "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
-            "--stop"), (0, "", ""))
+            "--stop", "--retry", "60"), (0, "", ""))
         self.assertTrue(os.path.exists(self.path("ended")))
         self.assertFalse(os.path.exists(self.p))
 
@@ -2745,16 +2746,23 @@ class PortableTest(DaemonTestCase):
 
 class ServiceTest(DaemonTestCase):
 
-    @staticmethod
-    def free_port():
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return probe.getsockname()[1]
+    def free_port(self):
+        """On Linux kept bound, so that nobody else is given it before the
+        server, which says SO_REUSEADDR, too.
+        """
+        probe = socket.socket()
+        self.addCleanup(probe.close)
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+        if not LINUX:
+            probe.close()
+        return port
 
     def connect(self, port):
         def attempt():
             try:
-                return socket.create_connection(("127.0.0.1", port), 10)
+                return socket.create_connection(("127.0.0.1", port), 60)
             except ConnectionRefusedError:
                 return None
         client = wait_until(attempt)
@@ -2777,7 +2785,7 @@ class ServiceTest(DaemonTestCase):
         self.ok("--restart", *command)
         wait_until(lambda: self.ask(port, b"GET key\r\n") ==
                    b"$5\r\nvalue\r\n")
-        self.ok("-p", self.p, "--stop")
+        self.ok("-p", self.p, "--stop", "--retry", "60")
         self.assertIn("bye bye", self.read("log"))
         self.assert_nothing_left()
 
@@ -2790,7 +2798,7 @@ class ServiceTest(DaemonTestCase):
         for options in (), ("-r",):
             out = self.ok("-vp", self.p, "-o", "log", "--notify-await",
                           *options, *command)
-            with socket.create_connection(("127.0.0.1", port), 10):
+            with socket.create_connection(("127.0.0.1", port), 60):
                 pass            # at once
             self.assertRegex(out, r"daemonize: status: Ready to accept .*\n"
                              r"daemonize: started, pid \d+\n\Z")
@@ -2825,7 +2833,7 @@ class ServiceTest(DaemonTestCase):
         self.assertIn(b"served", self.ask(port, request))
         self.ok("-p", self.p, "--signal", "HUP")
         self.assertIn(b"served", self.ask(port, request))
-        self.ok("-p", self.p, "--stop", "--signal", "QUIT")
+        self.ok("-p", self.p, "--stop", "--signal", "QUIT", "--retry", "60")
         self.assert_nothing_left()
         status, _, err = self.cli("--wait", "60", *command, "daemon on;")
         # Its title has overwritten the environment that marks our processes
@@ -2863,7 +2871,7 @@ class ServiceTest(DaemonTestCase):
                 "sh", "-c", "\"$@\"; echo status=$?", "sh", sys.executable,
                 SCRIPT, "-vp", self.p, "sleep", "1000"], self.env)
         seen = b""
-        while b"status=" not in seen:
+        while not re.search(rb"status=\d+\r\n", seen):
             self.assertTrue(select.select([terminal], [], [], 60)[0], seen)
             seen += os.read(terminal, 4096)
         os.close(terminal)      # hangs up
@@ -2936,7 +2944,7 @@ class SupervisedTestCase(DaemonTestCase):
                     [doings(pid) for pid in pids] == before)
         wait_until(sleep)
 
-    def stop(self, retry="TERM/10/KILL/5"):
+    def stop(self, retry="TERM/60/KILL/5"):
         import daemonize
         daemonize.stop(self.p, retry)
         self.assertFalse(os.path.exists(self.p))
@@ -3035,8 +3043,8 @@ class SupervisorTest(SupervisedTestCase):
 
     def test_respawn_always_starts_it_after_a_0_too(self):
         status, _, err = self.cli(
-            "-f", "--respawn-always", "--respawn-max", "2", "--", "sh", "-c",
-            "exit 0")
+            "-f", "--respawn-always", "--respawn-max", "2",
+            "--respawn-period", "1000", "--", "sh", "-c", "exit 0")
         self.assertEqual(status, 125)
         self.assertRegex(
             err, r"(?s)\A.*; restart 1 in 0 s\n.*; restart 2 in 0.1 s\n.*"
@@ -3046,7 +3054,7 @@ class SupervisorTest(SupervisedTestCase):
         for how, status in (("exit 3", 3), ("kill -9 $$", 137)):
             self.assertEqual(self.cli(
                 "-f", "-w", "3", "--respawn-max", "1", "--respawn-delay",
-                "0", "-e", "log", "--", "sh", "-c",
+                "0", "--respawn-period", "1000", "-e", "log", "--", "sh", "-c",
                 "[ $DAEMONIZE_WORKER = 1 ] || exec sleep 1000; " + how)[0],
                 status)
             self.assert_nothing_left()
@@ -3062,7 +3070,7 @@ class SupervisorTest(SupervisedTestCase):
                 "exec sleep 1000; echo oops; kill -SEGV $$")
             self.assertEqual((status, out), (125, ""))
             self.assertRegex(err, r"\Adaemonize: worker 2 killed by SIGSEGV "
-                             r"after \d\.\d\d s; the last that it wrote to "
+                             r"after \d+\.\d\d s; the last that it wrote to "
                              r"log:\n    oops\n\Z")
             self.assert_nothing_left()
             self.assertFalse(os.path.exists(self.p))
@@ -3137,7 +3145,7 @@ class SupervisorTest(SupervisedTestCase):
     def test_a_command_that_vanishes_is_a_failed_restart(self):
         self.script("cmd", "#!/bin/sh\necho $$ >>w.0; exec sleep 1000\n")
         self.supervise("-r", "-o", "log", "--respawn-delay", "0.1",
-                       command=["./cmd"])
+                       "--respawn-period", "1000", command=["./cmd"])
         first = self.await_run(0, 1)
         os.rename(self.path("cmd"), self.path("gone"))
         os.kill(first, signal.SIGKILL)
@@ -3160,7 +3168,8 @@ class SupervisorTest(SupervisedTestCase):
             "    return plain()\n"
             "os.fork = fork\n"
             "daemonize.main(['-f', '-r', '--respawn-max', '4', "
-            "'--respawn-delay', '0.1', '--', 'sh', '-c', 'kill -9 $$'])\n")
+            "'--respawn-delay', '0.1', '--respawn-period', '1000', '--', "
+            "'sh', '-c', 'kill -9 $$'])\n")
         self.assertEqual(status, 137)
         self.assertRegex(err, (
             r"(?s)SIGKILL; restart 1 in 0 s\n"
@@ -3266,8 +3275,7 @@ class SupervisorTest(SupervisedTestCase):
         self.await_sleep(supervisor)
         strace = self.popen(["strace", "-f", "-o", "calls", "-p",
                              str(supervisor)])
-        wait_until(lambda: strace.poll() is not None or re.search(
-            r"TracerPid:\s*[1-9]", self.read("/proc/%d/status" % supervisor)))
+        wait_until(lambda: strace.poll() is not None or self.read("calls"))
         if strace.poll() is not None:
             self.skipTest("strace may not look: " + strace.stderr.read())
         self.call(["sleep", "1"])
@@ -3423,15 +3431,61 @@ class SupervisorSignalsTest(SupervisedTestCase):
 
     def test_a_death_that_is_known_already_is_no_success(self):
         self.assertEqual(self.python(
-            "import daemonize, signal\n"
+            "import daemonize\n"
             "supervisor = daemonize._Supervisor(daemonize._Policy(), None,\n"
             "                                   daemonize._Logs())\n"
             "supervisor.workers[0].due = float('inf')\n"
             "supervisor.trial = 0\n"
-            "for caught in [signal.SIGCHLD], []:\n"
-            "    supervisor.caught = {*caught}\n"
+            "def reap():\n"
+            "    supervisor.is_wanted = is_wanted\n"
+            "supervisor.reap = reap\n"
+            "supervisor.is_needed = lambda: True\n"
+            "for is_wanted in False, True:\n"
+            "    supervisor.is_wanted = True\n"
             "    supervisor.reconcile()\n"
             "    print(supervisor.is_settled)\n"), (0, "False\nTrue\n", ""))
+
+    @unittest.skipUnless(LINUX, "needs /proc, to see a zombie")
+    def test_a_crash_loop_without_a_pause_holds_no_start_up(self):
+        """Though at each moment there is a death not yet heeded."""
+        self.assertEqual(self.python(
+            "import daemonize, sys\n"
+            "plain = daemonize._Supervisor.spawn\n"
+            "def spawn(self, worker):\n"
+            "    plain(self, worker)\n"
+            "    while daemonize._proc_stat(worker.pid)[0] != b'Z':\n"
+            "        pass\n"
+            "daemonize._Supervisor.spawn = spawn\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n",
+            "-p", self.p, "-w", "2", "--wait", "0", "--respawn-delay", "0",
+            "--", "sh", "-c", "exit 1"), (0, "", ""))
+        self.stop()
+
+    @unittest.skipUnless(LINUX, "needs /proc, to see a zombie")
+    def test_wait_0_and_a_death_before_all_else(self):
+        """Of a supervisor that gets no processor until then."""
+        self.write("late.py", (
+            "import daemonize, sys\n"
+            "plain = daemonize._Supervisor.await_event\n"
+            "def await_event(self):\n"
+            "    for worker in self.workers:\n"
+            "        while worker.pid and daemonize._proc_stat(\n"
+            "                worker.pid)[0] != b'Z':\n"
+            "            pass\n"
+            "    plain(self)\n"
+            "daemonize._Supervisor.await_event = await_event\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        self.script("broken", "#!/no/such/interpreter\n")
+        for option in "-H", "-r", "-w2":
+            late = [sys.executable, "late.py", "-p", self.p, "-o", "log",
+                    "--wait", "0", option, "--"]
+            self.assertEqual(self.call(
+                [*late, "sh", "-c", "echo $$ >>w.0; exit $0",
+                 "3" if option == "-H" else "0"]), (0, "", ""), option)
+            self.await_run(0, 1)
+            wait_until(lambda: not os.path.exists(self.p))
+            os.remove(self.path("w.0"))
+            self.assertEqual(self.call([*late, "./broken"])[0], 127, option)
 
     def test_a_signal_before_it_sleeps_wakes_the_loop(self):
         """PyPy may run a handler after its wake-up byte was read."""
@@ -3809,11 +3863,9 @@ class ProxyTest(SupervisedTestCase):
 
     def inner(self):
         """PID 1 of the namespace, as it is called out here."""
-        for pid in marked(self.dir):
-            with open("/proc/%d/status" % pid) as file:
-                if re.search(r"NSpid:\s\d+\s1\n", file.read()):
-                    return pid
-        raise AssertionError("there is no PID 1")
+        return wait_until(lambda: [
+            pid for pid in marked(self.dir) if re.search(
+                r"NSpid:\s\d+\s1\n", self.read("/proc/%d/status" % pid))])[0]
 
     def test_as_pid_1_it_supervises(self):
         process = self.popen(self.as_init(
@@ -3993,7 +4045,7 @@ class LogTest(SupervisedTestCase):
             "sh", "-c", "echo $$ >>w.$DAEMONIZE_WORKER; exec yes aaaaaaa"))
         for number in range(6):
             self.await_run(number, 1)
-        self.stop("TERM/40")
+        self.stop("TERM/100")
 
     def test_a_stop_loses_no_line_to_slow_rotations(self):
         self.write("program.py", (
@@ -4007,9 +4059,9 @@ class LogTest(SupervisedTestCase):
             "sys.exit(daemonize.main(sys.argv[1:]))\n"))
         self.assertEqual(self.call([
             sys.executable, "program.py", "-p", self.p, "-r", "-o", "log",
-            "--log-size", "100", "--log-keep", "99", "--", "sh", "-c",
-            "trap 'seq 100 300; echo bye; exit' TERM; echo $$ >>w.0; "
-            "while :; do sleep 0.05; done"]), (0, "", ""))
+            "--log-size", "100", "--log-keep", "99", "--retry", "TERM/60",
+            "--", "sh", "-c", "trap 'seq 100 300; echo bye; exit' TERM; "
+            "echo $$ >>w.0; while :; do sleep 0.05; done"]), (0, "", ""))
         self.await_run(0, 1)
         self.stop("TERM/60")
         text = "".join(self.read(name) for name in [
@@ -4090,12 +4142,15 @@ class LogTest(SupervisedTestCase):
 
     def test_what_grandchildren_write_after_the_death_is_kept(self):
         self.supervise("-r", "-o", "log", "-H", "--respawn-delay", "0",
-                       command=("sh", "-c", "echo $$ >>w.0; printf half; "
-                                "%s -S -E -c 'import os, time; os.setsid()\n"
+                       command=("sh", "-c", "if ! [ -e up ]; then printf "
+                                "half; %s -S -E -c 'import os, time\n"
+                                "os.setsid()\n"
+                                "open(\"up\", \"w\").close()\n"
                                 "while not os.path.exists(\"go\"): "
                                 "time.sleep(0.01)\n"
-                                "print(\"late\")' & exec sleep 1000"
-                                % sys.executable))
+                                "print(\"late\")' & fi; until [ -e up ]; do "
+                                "sleep 0.02; done; echo $$ >>w.0; exec sleep "
+                                "1000" % sys.executable))
         first = self.await_run(0, 1)
         os.kill(first, signal.SIGKILL)
         self.await_run(0, 2)
@@ -4720,7 +4775,8 @@ class SuperviseTest(SupervisedTestCase):
     DAEMON = ("class App(Daemon):\n"
               "    def run(self):\n"
               "        born()\n"
-              "        if os.path.exists('broken'): 1 / 0\n"
+              "        if os.path.exists('broken') and not task_id(): 1 / 0"
+              "\n"
               "        idle()\n"
               "sys.exit(App('p', stdout='log', chdir=None, wait=0.5, %s)"
               ".main())\n")
@@ -4731,6 +4787,7 @@ class SuperviseTest(SupervisedTestCase):
             self.assertEqual(self.program(self.DAEMON % options, "start"),
                              (0, "", ""))
             self.assertEqual(len(self.workers()), 2)
+            self.await_run(0, 1)
             os.kill(self.await_run(1, 1), signal.SIGKILL)
             self.await_run(1, 2)
             status, out, err = self.program(self.DAEMON % options, "status")
