@@ -263,12 +263,14 @@ def _poll(condition: Callable[[], bool], timeout: float) -> bool:
     """Waits for what no descriptor announces; False if it does not come."""
     deadline = time.monotonic() + timeout
     pause = 0.001
-    while not condition():
-        if time.monotonic() >= deadline:
+    while True:
+        is_last = time.monotonic() >= deadline
+        if condition():         # looked at after the clock: not before a pause
+            return True
+        if is_last:
             return False
         time.sleep(pause)
         pause = min(pause * 2, 0.02)
-    return True
 
 
 def _await_readable(timeout: float, *fds: int) -> bool:
@@ -740,13 +742,16 @@ class _PidFile:
             if self.is_contained(holder, pid):
                 pid = holder
                 break
-            if holder == seen or time.monotonic() > deadline:
+            if holder == seen:
                 break           # nobody was changing the file in between
             changing = self.holder(_CHANGE_BYTE, writer=True)
+            if changing and time.monotonic() > deadline:
+                break
             seen = -2 if changing else holder
             time.sleep(0.001)
         if holder is None and pid:
-            _poll(lambda: not (_is_exiting(pid) and self.has_let_go(pid)), 2)
+            _poll(lambda: not (_is_exiting(pid) and self.has_let_go(pid)),
+                  _CHANGE_TIMEOUT)
         self.refuse_foreign(pid if holder == pid else None)
         if pid and holder == pid:
             return pid, ""
