@@ -1153,7 +1153,7 @@ os._exit(daemonize.main(sys.argv[2:]))
         plain, patience = daemonize._PidFile.holder, daemonize._CHANGE_TIMEOUT
         started = []
 
-        def holder(*args, **options):   # between the file's content and its lock
+        def holder(*args, **options):     # after the file's content
             if not started:
                 started.append(self.start("sleep", "1000"))
             return plain(*args, **options)
