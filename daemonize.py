@@ -2840,6 +2840,7 @@ class _Self:
         self.inherits = True            # of a stderr that is not named
         self.task: int | None = None    # the number of a worker
         self.killed = 0                 # its exit status, by a SIGTERM
+        self.is_over = False            # too late for one
         self.is_awaited = False         # until ready()
         self.notify_socket = ""         # of who awaits it
         self.excepthook: Any = None     # the one before ours
@@ -2945,6 +2946,8 @@ class _Self:
             sys.excepthook = self.excepthook
 
     def exit_as_worker(self, number: int, frame: object) -> None:
+        if self.is_over:
+            return              # nothing is left that it could break off
         self.killed = 128 + number      # a failure: killed by hand, it comes
         raise SystemExit(self.killed)   # back
 
@@ -3142,6 +3145,7 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
                      atexit._run_exitfuncs, _flush):
             ended = _status_of(step)
             exit_status = exit_status or ended
+        _SELF.is_over = True    # or it would raise past os._exit()
     finally:
         os._exit(exit_status or _SELF.killed)
 

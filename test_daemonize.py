@@ -4785,6 +4785,21 @@ class SuperviseTest(SupervisedTestCase):
         began = len(err.splitlines())
         self.assertEqual(began, 5 + 2, err)
 
+    def test_a_sigterm_at_the_very_end_raises_nothing(self):
+        """A worker must never return into the supervisor's program."""
+        self.assertEqual(self.program(
+            "plain = os._exit\n"
+            "def late(status):\n"
+            "    os._exit = plain\n"
+            "    if task_id() is not None: os.kill(os.getpid(), 15)\n"
+            "    plain(status)\n"
+            "os._exit = late\n"
+            "def work():\n"
+            "    born()\n"
+            "try: supervise(work, respawn_max=1)\n"
+            "finally: print('over', task_id())\n")[:2], (0, "over None\n"))
+        self.assertEqual(len(self.pids_of(0)), 1)
+
     def test_a_term_ends_the_children_of_fork_processes(self):
         for detach in ("", "detach('p', chdir=None)\n"):
             self.write("program.py", IDLE + self.PRELUDE + detach +
