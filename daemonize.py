@@ -133,8 +133,9 @@ class NotRunning(DaemonizeError):
 class _doing:
     """A block in which an OSError becomes "cannot WHAT: reason"."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, locks: bool = False) -> None:
         self.what = what
+        self.locks = locks      # it is something that not all disks can do
 
     def __enter__(self) -> None:
         pass
@@ -142,7 +143,8 @@ class _doing:
     def __exit__(self, kind: object, error: object, where: object) -> None:
         if isinstance(error, OSError):
             hint = ("; put the pidfile on a local file system"
-                    if error.errno == errno.ENOLCK else "")
+                    if self.locks and error.errno in (
+                        errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP) else "")
             raise DaemonizeError(
                 f"cannot {self.what}: {error.strerror or error}{hint}"
             ) from error
@@ -240,7 +242,7 @@ def _schedule(retry: str | float = _RETRY) -> list[tuple[int, float]]:
 
     As in start-stop-daemon(8) a number is seconds (a signal by number is
     -15), and one alone is TERM/number/KILL/number.  A signal without a time
-    has 5 s.
+    has 5 s, and KILL at least that: the kernel, too, takes its time.
     """
     words = str(retry if isinstance(retry, str) else
                 _seconds(retry)).split("/")
@@ -253,7 +255,9 @@ def _schedule(retry: str | float = _RETRY) -> list[tuple[int, float]]:
             raise ValueError(f"{word} s come after no signal")
         number = _signal_number(word.lstrip("-"))
         timed = words and words[0][:1].isdigit()
-        steps.append((number, _seconds(words.pop(0)) if timed else 5.0))
+        seconds = _seconds(words.pop(0)) if timed else 5.0
+        steps.append((number, max(seconds, 5.0)
+                      if number == signal.SIGKILL else seconds))
     return steps
 
 
@@ -336,8 +340,22 @@ class _Waiting:
 
 # ---- Other processes ----------------------------------------------------
 
+def _has_proc() -> bool:
+    """Is there a /proc, and does it tell of our pid namespace?
+
+    Another's has strangers under our numbers ("unshare -pf" without
+    --mount-proc).
+    """
+    try:
+        return os.readlink(f"{_PROC}/self") == str(os.getpid())
+    except OSError:
+        return False
+
+
 def _proc(pid: int | str, name: str) -> bytes:
     """A file of /proc/PID; empty without such a process, or without /proc."""
+    if isinstance(pid, int) and not _has_proc():
+        return b""
     try:
         with open(f"{_PROC}/{pid}/{name}", "rb") as file:
             return file.read()
@@ -350,22 +368,46 @@ def _proc_stat(pid: int) -> list[bytes]:
     return _proc(pid, "stat").rpartition(b")")[2].split() or [b""]
 
 
-def _start_time(pid: int) -> float | None:
-    """When a living process began, in seconds since the epoch."""
+def _ticks(pid: int) -> int | None:
+    """When a living process began, in clock ticks from the boot on.
+
+    One of which only the first thread has ended looks like a zombie.
+    """
     fields = _proc_stat(pid)
-    if len(fields) < 20 or fields[0] in b"ZX":
+    if len(fields) < 20 or fields[0] in b"ZX" and int(fields[17]) < 2:
+        return None
+    return int(fields[19])
+
+
+def _start_time(pid: int) -> float | None:
+    """The same in seconds since the epoch."""
+    ticks = _ticks(pid)
+    if ticks is None:
         return None
     uptime = -_FOREVER
     while time.clock_gettime(_BOOTTIME) - uptime > 0.01:    # for it may be
         uptime = time.clock_gettime(_BOOTTIME)      # interrupted in between
         booted = time.time() - uptime
-    return booted + int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return booted + ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _mark(pid: int) -> int:
+    """A number of this process, for the nanoseconds of its pidfile's mtime.
+
+    From the boot's id and the ticks: no step of the clock changes it.  In
+    hundreds, as some file systems keep no less.  0 if it cannot be told.
+    """
+    boot = _proc("sys/kernel/random", "boot_id").strip().replace(b"-", b"")
+    ticks = _ticks(pid)
+    if not boot or ticks is None:
+        return 0
+    return 100 * ((int(boot, 16) + ticks) % _MARKS)
 
 
 def _is_exiting(pid: int) -> bool:
     """It loses its locks, and is not yet a zombie: PF_EXITING, Linux's."""
     fields = _proc_stat(pid)
-    return len(fields) > 6 and int(fields[6]) & 4 != 0
+    return len(fields) > 6 and fields[0] != b"Z" and int(fields[6]) & 4 != 0
 
 
 def _uptime(pid: int) -> float | None:
@@ -374,20 +416,41 @@ def _uptime(pid: int) -> float | None:
         0, time.time() - started), 2)
 
 
-def _uid_of(pid: int) -> int | None:
-    """A process's effective uid.
+def _ids(pid: int, kind: str) -> list[int]:
+    """A process's real, effective and saved "Uid" or "Gid"; [] if hidden.
 
     Not the owner of /proc/PID, which is root while a process that changed
     its user has not called exec (PR_SET_DUMPABLE in prctl(2)).
     """
-    uids = _proc(pid, "status").partition(b"\nUid:")[2].split()
-    return int(uids[1]) if uids else None
+    line = _proc(pid, "status").partition(f"\n{kind}:".encode())[2]
+    return [int(number) for number in line.split()[:3]]
 
 
-def _inner_pid(pid: int) -> int:
-    """The one that it has in its own pid namespace, in a container say."""
-    pids = _proc(pid, "status").partition(b"\nNSpid:")[2].split(b"\n")[0]
-    return int(pids.split()[-1]) if pids else pid
+def _uid_of(pid: int) -> int | None:
+    uids = _ids(pid, "Uid")
+    return uids[1] if uids else None
+
+
+def _has_open(pid: int, file: os.stat_result) -> bool:
+    """Has that process this file open?  OSError if it cannot be told.
+
+    First where our own have their pidfile: another of its descriptors may
+    be on a hung file system.
+    """
+    def is_it(name: str) -> bool:
+        try:
+            return os.path.samestat(os.stat(f"{directory}/{name}"), file)
+        except PermissionError:
+            raise
+        except OSError:
+            return False        # just closed, or its disk has trouble
+
+    directory = f"{_PROC}/{pid}/fd"
+    if not _has_proc():
+        raise FileNotFoundError(errno.ENOENT, "no /proc")
+    with os.scandir(directory) as entries:
+        return is_it(str(_HIGH)) or any(is_it(entry.name)
+                                        for entry in entries)
 
 
 def _who(pid: int | None) -> str:
@@ -413,21 +476,74 @@ def _group_of(pid: int) -> int | None:
         return None
 
 
-def _kill(pid: int) -> None:
-    """KILLs a process, or, if negative, a group."""
+def _pids() -> list[int]:
+    """All processes that /proc tells of."""
+    return [int(name) for name in (os.listdir(_PROC) if _has_proc() else ())
+            if name.isdigit()]
+
+
+def _kill(pid: int, number: int = 9) -> bool:
+    """Signals a process, or, if negative, a group.
+
+    False where nothing was left, or nothing that we may signal.
+    """
     try:
         if pid != -1:           # PID 1's group: that would be everybody
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
-        pass                    # nothing was left, or nothing of ours
+        return False
+    return True
 
 
 def _kill_session() -> None:
     """KILLs the others of the session that this process leads."""
-    for name in os.listdir(_PROC) if _PROC else ():
-        if (name.isdigit() and int(name) != os.getpid()
-                and _session_of(int(name)) == os.getpid()):
-            _kill(int(name))
+    for pid in _pids():
+        if pid != os.getpid() and _session_of(pid) == os.getpid():
+            _kill(pid)
+
+
+class _Group:
+    """What is left of a process group whose leader is dead.
+
+    The number stays taken as long as a member bears it, or the leader until
+    it is reaped; a moment later it may be a stranger's.  A pidfd of the
+    leader reaches the group and nobody else, also when that is reaped
+    (PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9).
+    """
+
+    def __init__(self, number: int, session: int, pidfd: int = -1) -> None:
+        self.number = number
+        self.session = session
+        self.pidfd = pidfd
+        self.members: list[int] = []    # as last seen
+
+    def signal(self, number: int) -> bool:
+        """False where nothing was left, or nothing that we may signal."""
+        try:
+            if self.pidfd >= 0:
+                signal.pidfd_send_signal(self.pidfd, number, None, 4)
+                return True
+        except OSError as error:
+            if error.errno != errno.EINVAL:     # of an older kernel
+                return False
+        # Has somebody the number now who is not of the leader's session?
+        return (_session_of(self.number) in (None, self.session)
+                and _kill(-self.number, number))
+
+    def is_empty(self) -> bool:
+        """Zombies count as gone, and whom we may not signal."""
+        if not self.signal(0):
+            return True
+        if not _has_proc():
+            return False
+        self.members = ([pid for pid in self.members if self.has(pid)] or
+                        [pid for pid in _pids() if self.has(pid)])
+        return not self.members
+
+    def has(self, pid: int) -> bool:
+        wanted = [b"%d" % self.number, b"%d" % self.session]
+        return (_proc_stat(pid)[2:4] == wanted and _ticks(pid) is not None
+                and _kill(pid, 0))
 
 
 # ---- Descriptors and streams --------------------------------------------
@@ -565,11 +681,14 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
 
     log is our descriptor of it: its user may have put something else there.
     """
+    info = os.fstat(log)
     try:
-        with open(_open(path, os.O_RDONLY, 0), "rb") as file:
-            info = os.fstat(file.fileno())
-            if not os.path.samestat(info, os.fstat(log)):
-                return ["(it was replaced)"]
+        fd = -1
+        if os.path.samestat(os.stat(path), info):
+            fd = _open(path, os.O_RDONLY, 0)
+        if fd < 0 or not os.path.samestat(os.fstat(fd), info):
+            return ["(it was replaced)"]    # not closed: to close a pidfile
+        with open(fd, "rb") as file:        # would drop our lock on it
             file.seek(max(since, info.st_size - 8192))
             text = file.read().decode("utf-8", "backslashreplace")
     except OSError as error:
@@ -589,17 +708,29 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
 #     byte 0      read-locked by the daemon for its whole life
 #     byte 1+i    read-locked by worker i, for its life
 #     byte 2^30   write-locked, for a moment, by whoever changes the file
-#     the next    write-locked by the starter, until it leaves
 #
-# The trap: a process loses all its locks on a file when it closes ANY
+# The first trap: a process loses all its locks on a file when it closes ANY
 # descriptor of that file.  Hence: whoever is to hold a lock opens, dups and
-# closes first and locks last; and the process that writes the file (the
-# starter) is never the one that holds byte 0 (the daemon).
+# closes first and locks last; the process that writes the file (the starter)
+# is never the one that holds byte 0 (the daemon); and a holder closes no
+# descriptor that somebody else has put into its hands.
+#
+# The second: whoever can read the file can lock it, and the number that
+# F_GETLK names is not tied to a process.  (A lock belongs to a table of
+# descriptors: where a child shares it, CLONE_FILES, it outlives its taker,
+# under a number that the next process may be given.)  So a process that a
+# lock names must be one that can have been started here: see counts().
+#
+# The third: a command may close its descriptors, and with them its lock.
+# So the file's mtime is the daemon's start, and has in its nanoseconds the
+# daemon's mark, which nobody but the file's owner could set: see is_marked().
 
 _DAEMON_BYTE = 0
 _CHANGE_BYTE = 1 << 30
-_STARTER_BYTE = _CHANGE_BYTE + 1
 _CHANGE_TIMEOUT = 10.0          # seconds
+_MARKS = 10 ** 7                # so many marks there are
+_STRANGERS = 4, 1000, 0.002     # of their locks so many are looked at at
+                                # least, at most, and seconds for those
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 
 
@@ -613,6 +744,8 @@ class _PidFile:
         """FileNotFoundError if it does not exist and is only to be read."""
         self.path = path
         self.owner = owner      # a uid that it may belong to, beside root's
+        self.is_new = not os.path.lexists(path)
+        self.is_locked = False  # by us, to be changed
         try:
             self.fd = _open(path, flags | os.O_NOFOLLOW, 0o644)
         except OSError as error:
@@ -621,11 +754,14 @@ class _PidFile:
             reason = ("it is a symbolic link" if os.path.islink(path)
                       else error.strerror)
             raise DaemonizeError(f"cannot open {path}: {reason}") from error
-        info = os.fstat(self.fd)
-        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+        try:
+            info = self.info()
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+                raise DaemonizeError(f"{path} is no pidfile: not a regular "
+                                     "file, or one with several links")
+        except DaemonizeError:
             os.close(self.fd)
-            raise DaemonizeError(f"{path} is no pidfile: not a regular file, "
-                                 "or one with several links")
+            raise
 
     def __enter__(self) -> _PidFile:
         return self
@@ -634,49 +770,120 @@ class _PidFile:
         if not self.is_kept:
             os.close(self.fd)
 
+    def info(self) -> os.stat_result:
+        with _doing(f"look at {self.path}"):
+            return os.fstat(self.fd)
+
     def lock_in(self, first: int, length: int, writer: bool = False
-                ) -> tuple[int, int, int] | None:
-        """F_GETLK: (start, length, pid) of a lock that another has there.
+                ) -> tuple[int, int, int, bool] | None:
+        """F_GETLK: (start, length, pid, whether it is like ours) of a lock
+        that another has there: ours are read locks of one byte.
 
         It names one of them, and length is 0 if that has no end.
         """
         lock = fcntl.F_RDLCK if writer else fcntl.F_WRLCK   # in its way
         question = ((lock, os.SEEK_SET, first, length, 0) if _LINUX else
                     (first, length, 0, lock, os.SEEK_SET, 0))
-        with _doing(f"ask who holds {self.path}"):
+        with _doing(f"ask who holds {self.path}", locks=True):
             answer = struct.unpack(_FLOCK, fcntl.fcntl(
                 self.fd, fcntl.F_GETLK, struct.pack(_FLOCK, *question)))
         if _LINUX:
             kind, _, start, length, pid = answer
         else:
             start, length, pid, kind, _, _ = answer
-        return None if kind == fcntl.F_UNLCK else (start, length, pid)
+        return None if kind == fcntl.F_UNLCK else (
+            start, length, pid, kind == fcntl.F_RDLCK and length == 1)
 
     def holder(self, byte: int, writer: bool = False) -> int | None:
         """The pid of the first other process that has it locked."""
         found = self.lock_in(byte, 1, writer)
         return None if found is None else found[2]
 
+    def counts(self, pid: int, number: int | None = None) -> bool:
+        """Can this process, which a lock names, have been started here?
+
+        number is the one in the file: where /proc does not tell what the
+        process has open, because it is another user's or there is none, the
+        two must agree.  None: of a worker no file tells.
+        """
+        if pid == os.getpid() or not self.is_users(pid):
+            return False        # ours was the number of somebody dead
+        info = self.info()
+        try:
+            # What is set-user-ID anybody can start, with what he has locked
+            return _has_open(pid, info) and not os.stat(
+                f"{_PROC}/{pid}/exe").st_mode & (stat.S_ISUID | stat.S_ISGID)
+        except OSError:
+            pass
+        if number is not None:
+            return pid == number and _group_of(pid) is not None     # it lives
+        return (bool(_ids(pid, "Uid")) or _kill(pid, 0)
+                or info.st_uid != os.geteuid())
+
+    def is_users(self, pid: int) -> bool:
+        """By its users; True where they are hidden.
+
+        A start with --user gives the file the group that it drops to.
+        """
+        info = self.info()
+        uids, gids = {*_ids(pid, "Uid")}, {*_ids(pid, "Gid")}
+        return uids <= {0, info.st_uid, self.owner} or (
+            info.st_uid == 0 and gids == {info.st_gid})
+
+    def is_marked(self, pid: int | None) -> bool:
+        """Is this living process the one whose mark is on the file?
+
+        The file's owner could put any there: so an ordinary one's tells of
+        himself alone.  And each comes again after 10^7 ticks (28 hours), for
+        those who wait for that: by the seconds they are known.
+        """
+        info = self.info()
+        if not pid or not info.st_mtime_ns % 10 ** 9 == _mark(pid) != 0 or (
+                info.st_uid not in (0, os.geteuid(), _uid_of(pid))):
+            return False
+        turn = _MARKS / os.sysconf("SC_CLK_TCK")
+        later = (_start_time(pid) or 0.0) - int(info.st_mtime)
+        comes_again = later > turn / 2 and abs(
+            later - round(later / turn) * turn) < 2
+        return self.is_users(pid) or not comes_again
+
+    def is_held_by(self, byte: int, pid: int) -> bool:
+        """Is that process the daemon, or the worker of that byte?"""
+        if byte == _DAEMON_BYTE and self.is_marked(pid):
+            return True
+        return self.lock_in(byte, 1) == (byte, 1, pid, True) and (
+            self.counts(pid, self.number()) if byte == _DAEMON_BYTE else
+            self.is_worker(pid))
+
+    def is_worker(self, pid: int) -> bool:
+        return _group_of(pid) == pid and self.counts(pid)
+
     def workers(self) -> tuple[list[tuple[int, int]], list[int]]:
         """([(number, pid)], [pid of a stranger in the workers' bytes])
 
         A worker has locked its byte alone, and leads its process group;
-        else it is somebody's backup program.
+        else it is somebody's backup program.  Of somebody who takes
+        thousands of bytes the first are looked at, from below: each question
+        takes the kernel a walk through all of them.
         """
         workers = []
-        strangers = []
+        strangers: list[int] = []
         ranges = [(1, _CHANGE_BYTE)]
-        while ranges:
+        least, most, seconds = _STRANGERS
+        deadline = time.monotonic() + seconds
+        while ranges and (len(strangers) < least or len(strangers) < most
+                          and time.monotonic() < deadline):
             first, end = ranges.pop()
             found = self.lock_in(first, end - first) if first < end else None
             if found is None:
                 continue
-            start, length, pid = found
+            start, length, pid, is_ours = found
             ranges += [(start + length if length else end, end),
                        (first, start)]
-            if length == 1 and pid < 1 and pid != -1:
+            if is_ours and pid < 1 and pid != -1:
                 raise DaemonizeError(f"{self.path} is held by {_who(0)}")
-            if length == 1 and pid > 0 and _group_of(pid) == pid:
+            if (is_ours and pid > 0 and pid not in strangers
+                    and self.is_worker(pid)):
                 workers.append((start - 1, pid))
             else:
                 strangers.append(pid)
@@ -692,72 +899,63 @@ class _PidFile:
                                  "something that is no pid")
         return int(number) or None
 
-    def has_let_go(self, pid: int) -> bool:
-        """Is this pid, which holds no lock, the daemon all the same?
-
-        A command that closes every descriptor, or opens and closes its own
-        pidfile, has lost its lock.  It is known by its start time, which
-        the starter gave to the file as its mtime.
-        """
-        started = _start_time(pid)
-        return started is not None and abs(
-            started - os.fstat(self.fd).st_mtime) <= 0.1
+    def number(self) -> int | None:
+        """The same; None, too, where the file holds something else."""
+        try:
+            return self.content()
+        except DaemonizeError:
+            return None
 
     def refuse_foreign(self, daemon: int | None) -> None:
         """Root believes no file that somebody else can write."""
-        info = os.fstat(self.fd)
+        info = self.info()
         if os.geteuid() == 0 and (info.st_mode & 0o022 or info.st_uid not in (
                 0, self.owner, daemon and _uid_of(daemon))):
             raise DaemonizeError(
                 f"{self.path} is not trusted: user {_user_name(info.st_uid)}"
                 f" or others can write it (mode {info.st_mode & 0o777:04o})")
 
-    def is_contained(self, holder: int, pid: int | None) -> bool:
-        """Is holder the pid in the file, as its container numbers it?
-
-        Where users can make pid namespaces, they can have any pid there: so
-        only root's, --user's and those of the file's owner.
-        """
-        return _inner_pid(holder) == pid and _uid_of(holder) in (
-            0, self.owner, os.fstat(self.fd).st_uid)
-
     def judge(self, asking: int = 0) -> tuple[int | None, str]:
         """(pid, but): the running daemon's pid (0: hidden), or None.
 
-        but says why it cannot be signalled, or who else has the lock.
+        but says that it has let its lock go, or who else has the lock.
         asking is a process that is not the daemon, whatever the file says.
 
-        A holder that is not the pid in the file is a stranger, or a start
-        is under way, which has byte 2^30 locked until both agree.
+        The daemon is the process that the file names, if it bears the mark;
+        else whoever has locked byte 0 alone and counts, whatever the file
+        says.  Any other is a stranger, unless a start is under way, which
+        has byte 2^30 locked until all agree.
         """
         seen = -2
         deadline = time.monotonic() + _CHANGE_TIMEOUT
         while True:
             # In this order: a daemon locks before its pid is written
-            pid, holder = self.content(), self.holder(_DAEMON_BYTE)
-            if holder is None or holder == pid:
+            pid, lock = self.number(), self.lock_in(_DAEMON_BYTE, 1)
+            _, _, holder, is_ours = lock or (0, 0, None, False)
+            if pid and pid not in (os.getpid(), asking) and (
+                    self.is_marked(pid)):
+                if holder != pid and _is_exiting(pid) and (
+                        time.monotonic() < deadline):
+                    time.sleep(0.001)   # the dying lose their locks first
+                    continue
+                self.refuse_foreign(pid)
+                return pid, "" if holder == pid else (
+                    f"pid {pid} has let its lock on {self.path} go")
+            if holder is None:
                 break
-            if holder < 1 and holder != -1:
+            if is_ours and holder < 1 and holder != -1:
                 return 0, f"{self.path} is held by {_who(0)}"
-            if self.is_contained(holder, pid):
-                pid = holder
-                break
-            if holder == seen:
+            if is_ours and holder > 0 and self.counts(holder, pid or 0):
+                self.refuse_foreign(holder)
+                return holder, ""
+            if holder == seen or self.is_locked:
                 break           # nobody was changing the file in between
             changing = self.holder(_CHANGE_BYTE, writer=True)
             if changing and time.monotonic() > deadline:
                 break
             seen = -2 if changing else holder
             time.sleep(0.001)
-        if holder is None and pid:
-            _poll(lambda: not (_is_exiting(pid) and self.has_let_go(pid)),
-                  _CHANGE_TIMEOUT)
-        self.refuse_foreign(pid if holder == pid else None)
-        if pid and holder == pid:
-            return pid, ""
-        if pid and pid not in (os.getpid(), asking) and self.has_let_go(pid):
-            return pid, (f"pid {pid} has let its lock on {self.path} go: if "
-                         f"it is the daemon, kill {pid} yourself")
+        self.refuse_foreign(None)
         return None, "" if holder is None else self.held_by(holder)
 
     def state(self) -> tuple[int | None, str, list[tuple[int, int]],
@@ -770,6 +968,8 @@ class _PidFile:
         while True:
             pid, but = self.judge()
             workers, strangers = ([], []) if pid == 0 else self.workers()
+            if pid is None:
+                self.content()      # raises where that is no pid
             if pid is not None or not workers or self.judge()[0] is None:
                 return pid, but, workers, strangers
 
@@ -787,22 +987,36 @@ class _PidFile:
     def lock(self) -> None:
         """Takes byte 2^30, for which many may queue: each has ten seconds."""
         holder: int | None = -2
-        while holder != self.holder(_CHANGE_BYTE):
-            holder = self.holder(_CHANGE_BYTE)
-            with _doing(f"lock {self.path}"):
-                if _poll(self.try_lock, _CHANGE_TIMEOUT):
-                    return
-        raise DaemonizeError(f"{self.path} is locked by {_who(holder)}")
+        patience = 0.0
+        while True:
+            with _doing(f"lock {self.path}", locks=True):
+                self.is_locked = _poll(self.try_lock, patience)
+            if self.is_locked:
+                return
+            before, holder = holder, self.holder(_CHANGE_BYTE)
+            if holder == before:
+                raise DaemonizeError(
+                    f"{self.path} is locked by {_who(holder)}")
+            patience = _CHANGE_TIMEOUT
 
     def unlock(self) -> None:
+        self.is_locked = False
         fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)
+
+    def remove_empty(self) -> None:
+        """After a failure: what we have made is not to stay."""
+        with _doing(f"remove {self.path}"):
+            if not self.info().st_size:
+                os.unlink(self.path)
 
     def is_current(self) -> bool:
         """Does the path still name the file that we have open?"""
-        try:
-            return os.path.samestat(os.fstat(self.fd), os.lstat(self.path))
-        except FileNotFoundError:
-            return False
+        with _doing(f"look at {self.path}"):
+            try:
+                return os.path.samestat(os.fstat(self.fd),
+                                        os.lstat(self.path))
+            except FileNotFoundError:
+                return False
 
     def acquire(self, launcher: int) -> bool:
         """Locks it for a start; False if it must be opened anew."""
@@ -813,6 +1027,7 @@ class _PidFile:
         if pid is not None:
             raise AlreadyRunning("already running: " + (
                 but or f"{self.path} is held by pid {pid}"), 0, pid or None)
+        self.content()
         stranger = self.holder(_DAEMON_BYTE, writer=True)
         if stranger is not None:        # beside a read lock we could go on
             raise DaemonizeError(self.held_by(stranger))
@@ -820,17 +1035,19 @@ class _PidFile:
 
     def hold(self, byte: int) -> None:
         """In the daemon and in workers: takes a byte, for life."""
-        try:
-            fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)
-        except OSError as error:
-            stranger = self.holder(byte)
-            raise DaemonizeError(self.held_by(stranger)) from error
+        with _doing(f"lock {self.path}", locks=True):
+            try:
+                fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)
+            except (BlockingIOError, PermissionError):
+                raise DaemonizeError(
+                    self.held_by(self.holder(byte))) from None
 
-    def write(self, pid: int) -> None:
+    def write(self, pid: int, group: int) -> None:
         """In the starter: writes the pid of the holder over the old one.
 
         In one write, filled up to the old length, so that no reader ever
-        sees an empty or a mixed number.
+        sees an empty or a mixed number.  Then its mark; group is a gid, or
+        -1.  Not the file's owner can do without: then locks alone tell.
         """
         text = b"%d\n" % pid
         with _doing(f"write {self.path}"):
@@ -838,18 +1055,23 @@ class _PidFile:
             if os.pwrite(self.fd, padded, 0) != len(padded):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.ftruncate(self.fd, len(text))
-        started = _start_time(pid)
-        try:
-            if started is not None:
-                os.utime(self.fd, (started, started))
-        except PermissionError:     # not the owner: has_let_go() will then
-            pass                    # not know the daemon
+            started = _start_time(pid) or time.time()
+            stamp = int(started) * 10 ** 9 + _mark(pid)
+            try:
+                os.fchown(self.fd, -1, group)
+                os.utime(self.fd, ns=(stamp, stamp))
+            except PermissionError:
+                pass
 
     def remove_if_free(self) -> None:
-        """Under byte 2^30: removes the file, unless somebody has it."""
+        """Under byte 2^30: removes the file, unless somebody has it.
+
+        Where /proc does not tell of him, whoever has locked byte 0 may.
+        """
         self.lock()
-        if (self.judge()[0] is None and not self.workers()[0]
-                and self.is_current()):
+        pid, but, workers, _ = self.state()
+        if (pid is None and not workers and self.is_current()
+                and (_has_proc() or not but)):
             with _doing(f"remove {self.path}"):
                 try:
                     os.unlink(self.path)
@@ -863,7 +1085,7 @@ class _PidFile:
         Unless it has lost its lock, and a successor has the file.
         """
         try:
-            if self.is_current() and self.content() in (None, os.getpid()):
+            if self.is_current() and self.judge()[0] is None:
                 os.unlink(self.path)
         except (OSError, DaemonizeError):   # privileges are dropped, or it
             pass                # holds no pid: left stale, it harms nothing
@@ -875,9 +1097,8 @@ class _Target:
     """A process that holds a byte of a pidfile, to be signalled.
 
     Its pid was read a moment ago, and may be somebody else's by now.  So it
-    is pinned by a pidfd first, and the kernel asked again who holds the
-    lock: then the pidfd is the daemon's.  Without pidfds the kernel is asked
-    directly before each kill(2).
+    is pinned by a pidfd first, and then asked for again: then the pidfd is
+    the daemon's.  Without pidfds that is asked before each kill(2).
     """
 
     def __init__(self, pidfile: _PidFile, byte: int, pid: int) -> None:
@@ -890,23 +1111,29 @@ class _Target:
             self.pidfd = -1
         self.uid = _uid_of(pid)
         self.session = _session_of(pid) if _group_of(pid) == pid else None
-        # Of a worker's group all is the service's, of a daemon's in the
-        # foreground it is not: see kill_group()
-        self.starter = (pidfile.holder(_STARTER_BYTE)
-                        if byte == _DAEMON_BYTE else self.session)
+        self.last = 0           # the signal that it got last
+        self.left: _Group | None = None     # of its group, when it is dead
 
     def close(self) -> None:
         _close(self.pidfd)
 
-    def is_held(self) -> bool:
-        return self.pidfile.holder(self.byte) == self.pid
+    def is_it(self) -> bool:
+        return self.pidfile.is_held_by(self.byte, self.pid)
+
+    def who(self) -> str:
+        return _who(self.pid) if self.left is None else (
+            f"what is left of the process group of pid {self.pid}: pid " +
+            ", ".join(map(str, self.left.members)))
 
     def signal(self, *numbers: int) -> None:
+        self.last = numbers[0]
         try:
             for number in numbers:
-                if self.pidfd >= 0:
+                if self.left:
+                    self.left.signal(number)
+                elif self.pidfd >= 0:
                     signal.pidfd_send_signal(self.pidfd, number)
-                elif self.is_held():
+                elif self.is_it():
                     os.kill(self.pid, number)
         except ProcessLookupError:
             pass                # gone in the meantime
@@ -914,56 +1141,81 @@ class _Target:
             raise DaemonizeError(f"cannot signal {_who(self.pid)}: "
                                  f"{error.strerror}") from error
 
-    def has_ended(self) -> bool:
-        """By the lock, which the dying lose a moment before they are dead."""
-        return not self.is_held() and not self.pidfile.has_let_go(self.pid)
+    def is_over(self) -> bool:
+        """Is it dead, and what it has left?  That gets the signal, too."""
+        if self.left is None:
+            if (not _await_readable(0, self.pidfd) if self.pidfd >= 0
+                    else self.is_it()):
+                return False
+            if self.session is None or not self.owns_group():
+                return True
+            if os.getpgrp() == self.pid:
+                os.setpgid(0, 0)    # a daemon's child that stops its daemon
+            self.left = _Group(self.pid, self.session, self.pidfd)
+            self.signal(self.last, signal.SIGCONT)
+        return self.left.is_empty()
 
-    def is_gone(self, timeout: float) -> bool:
-        """Waits for its end, and ends what it leaves of its group."""
-        gone = (_await_readable(timeout, self.pidfd) if self.pidfd >= 0
-                else _poll(self.has_ended, timeout))
-        if gone:
-            self.kill_group()
-        return gone
+    def owns_group(self) -> bool:
+        """Of a worker's group all is the service's, of a daemon's in the
+        foreground it is not.
 
-    def kill_group(self) -> None:
-        """KILLs what is left of its process group, when it is dead.
-
-        A number stays taken as long as a group bears it, so if a process has
-        the number now, it must still be of the daemon's session, or it is a
-        stranger's.  A session whose leader lives is a shell's or an init's:
-        the daemon was in its foreground, and the group may hold its "| tee".
-        Unless that leader is the daemon's starter, still waiting.
+        A session whose leader lives is a shell's or an init's, and the group
+        may hold its "| tee".  Unless the leader is the daemon's starter, still
+        waiting, which has the pidfile open.
         """
-        session = self.session
-        if session is None or _session_of(self.pid) not in (None, session):
-            return
-        if _session_of(session) and session != self.starter and (
-                _proc_stat(session)[0] != b"Z"):
-            return
-        if os.getpgrp() == self.pid:
-            os.setpgid(0, 0)    # a daemon's child that stops its daemon
-        _kill(-self.pid)
+        leader = self.session
+        if (self.byte != _DAEMON_BYTE or leader is None or leader == self.pid
+                or _session_of(leader) is None
+                or _proc_stat(leader)[0] == b"Z"):
+            return True
+        try:
+            return _has_open(leader, self.pidfile.info())
+        except OSError:
+            return False
+
+
+def _await_ends(targets: list[_Target], timeout: float) -> bool:
+    """Leaves in targets those that are not over; polls what no pidfd tells.
+    """
+    deadline = time.monotonic() + timeout
+    pause = 0.001
+    while True:
+        is_last = time.monotonic() >= deadline
+        targets[:] = [target for target in targets
+                      if not target.is_over()]
+        if not targets or is_last:
+            return not targets
+        pidfds = [target.pidfd for target in targets
+                  if target.pidfd >= 0 and target.left is None]
+        left = deadline - time.monotonic()
+        _await_readable(left if len(pidfds) == len(targets) else
+                        min(left, pause), *pidfds)
+        pause = min(pause * 2, 0.02)
 
 
 def _end(targets: list[_Target], schedule: list[tuple[int, float]],
          waiting: _Waiting) -> list[tuple[int, float]]:
     """Returns the schedule from where they had ended, or raises (124)."""
     total = sum(seconds for _, seconds in schedule)
-    for number, (sig, seconds) in enumerate(schedule):
+    targets = targets[:]
+    rest = schedule[:]
+    while rest:
+        number, seconds = rest[0]
         for target in targets:
-            target.signal(sig, signal.SIGCONT)      # it may be stopped
-        deadline = time.monotonic() + seconds
-        targets = [target for target in targets if not waiting.until(
-            target.is_gone, deadline - time.monotonic(),
-            f"pid {target.pid} to end", total)]
-        if not targets:
-            waiting.show()
-            return schedule[number:]
+            target.signal(number, signal.SIGCONT)       # it may be stopped
+        if not targets or waiting.until(
+                lambda left: _await_ends(targets, left), seconds,
+                f"pid {targets[0].pid} to end", total):
+            break
+        del rest[0]
     waiting.show()
-    raise DaemonizeError(
-        ", ".join(_who(target.pid) for target in targets) +
-        f" did not end in {total:g} s", 124, targets[0].pid)
+    deaf = [target for target in targets     # but a group that was KILLed
+            if target.left is None or target.last != signal.SIGKILL]
+    if deaf:
+        raise DaemonizeError(
+            "; ".join(target.who() for target in deaf) +
+            f" did not end in {total:g} s", 124, deaf[0].pid)
+    return rest or schedule[-1:]
 
 
 def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
@@ -971,7 +1223,7 @@ def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
     """Ends the workers that a killed supervisor has left; their pids."""
     found = [_Target(pidfile, 1 + number, pid)
              for number, pid in pidfile.workers()[0]]
-    targets = [target for target in found if target.is_held()]
+    targets = [target for target in found if target.is_it()]
     try:
         _end(targets, schedule, waiting)
     finally:
@@ -1006,6 +1258,25 @@ def _fork(blocked: bool = False) -> int:
         if pid != 0 and not blocked:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
     return pid
+
+
+def _peek(pid: int = -1) -> tuple[int, int]:
+    """(pid, wait status) of a child that has ended, or of any; (0, 0).
+
+    It is not reaped yet, so that its number, and its group's, can be nobody
+    else's.  It is without waitid(2) (macOS, PyPy), and without /proc, which
+    alone tells it from a living member of its group.  Raises
+    ChildProcessError.
+    """
+    if not hasattr(os, "waitid") or not _has_proc():
+        return os.waitpid(pid, os.WNOHANG)
+    info = os.waitid(os.P_ALL if pid < 0 else os.P_PID, max(pid, 0),
+                     os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    if info is None:
+        return 0, 0
+    if info.si_code == os.CLD_EXITED:
+        return info.si_pid, info.si_status << 8
+    return info.si_pid, info.si_status
 
 
 def _reap(pid: int) -> None:
@@ -1145,48 +1416,27 @@ class _NotifySocket:
             except OSError:
                 pass            # a cleaner of /tmp was there before
 
-    def discard(self, fd: int) -> None:
-        """Closes what was passed, perhaps by a stranger, and does not wait:
-        with SO_LINGER set closing could take for ever.
-        """
-        import socket
-        try:
-            passed = socket.socket(fileno=fd)
-            try:
-                passed.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                                  bytes(8))
-            finally:
-                passed.detach()
-        except OSError:
-            pass                # not a socket
-        try:
-            os.close(fd)
-        except OSError:
-            pass                # its file system has trouble, not we
-
     def receive(self, known: int) -> list[dict[str, str]]:
         """The messages that have come from our session, or from known: a
         child, which may be dead and reaped by now.
 
-        Another's READY=1 is STRANGER=pid: believed it is not.
+        Another's READY=1 is STRANGER=pid: believed it is not.  There is no
+        room for descriptors: the kernel closes what was passed (the answer
+        to BARRIER=1).  We could not: if it is one of the pidfile, to close
+        it would drop our lock.
         """
         import socket
         messages: list[dict[str, str]] = []
         for _ in range(64):     # a stranger may not hold us up for ever
             try:
                 text, extras, _, _ = self.socket.recvmsg(
-                    1 << 16, socket.CMSG_SPACE(12) + socket.CMSG_SPACE(1012),
+                    1 << 16, socket.CMSG_SPACE(12) if _ABSTRACT else 0,
                     socket.MSG_DONTWAIT)
             except BlockingIOError:
                 break
             pid = 0 if _ABSTRACT else known
-            passed: list[int] = []
-            for _, kind, content in extras:
-                numbers = struct.unpack_from(f"{len(content) // 4}i", content)
-                if kind == socket.SCM_RIGHTS:
-                    passed += numbers
-                else:
-                    pid = numbers[0]    # SCM_CREDENTIALS
+            for _, _, content in extras:        # SCM_CREDENTIALS
+                pid = struct.unpack_from("i", content)[0]
             message = dict(line.partition("=")[::2] for line in text.decode(
                 "utf-8", "backslashreplace").split("\n"))
             if pid > 0 and (pid == known or
@@ -1194,8 +1444,6 @@ class _NotifySocket:
                 messages.append(message)
             elif message.get("READY") == "1":
                 messages.append({"STRANGER": str(pid)})
-            for fd in passed:           # the answer to BARRIER=1, for which
-                self.discard(fd)        # the sender may have waited
         return messages
 
 
@@ -1464,6 +1712,8 @@ class _Sink:
 class _LogFile(_Sink):
     """A file, which is descriptor 1, 2 or both."""
 
+    pidfile: _PidFile | None = None     # that is held here
+
     def __init__(self, path: str, size: int | None, keep: int) -> None:
         self.name = path
         self.size = self.limit = size or sys.maxsize
@@ -1535,9 +1785,19 @@ class _LogFile(_Sink):
         self.backlog += _line(f"cannot {verb} {self.name}: {error.strerror}; "
                               "it goes on as it is")
 
+    def refuse_pidfile(self, file: str | int) -> None:
+        """To close it would drop the lock, and somebody may have put it here.
+        """
+        if self.pidfile and os.path.samestat(os.stat(file),
+                                             self.pidfile.info()):
+            raise OSError(errno.EINVAL, "it is the pidfile")
+
     def reopen(self) -> None:
         try:
+            if os.path.exists(self.name):
+                self.refuse_pidfile(self.name)
             fd = _open(self.name, os.O_WRONLY | os.O_APPEND, 0o640)
+            self.refuse_pidfile(fd)     # then it stays open
         except OSError as error:
             self.complain("reopen", error, os.fstat(self.fd).st_size)
             return
@@ -1852,6 +2112,7 @@ class _Worker:
     """One of the workers that are wanted, and what is."""
 
     pid = 0                             # 0: it does not run
+    left: _Group | None = None          # what it has left, to be ended gently
     began = 0.0
     due = 0.0                           # when to start it, _FOREVER: not again
     notify: _NotifySocket | None = None     # of a start that awaits READY=1
@@ -1879,6 +2140,9 @@ class _Supervisor:
         self.policy = policy
         self.held = held
         self.logs = logs
+        for sink in logs.sinks:
+            if isinstance(sink, _LogFile):
+                sink.pidfile = held
         self.identity = identity
         self.start = start
         self.command: list[str] = start.command if start else []
@@ -1898,9 +2162,12 @@ class _Supervisor:
             worker.notify = _NotifySocket(identity.uid if identity else None)
         self.is_wanted = True           # False: no worker is
         self.is_told_to_stop = False
-        self.passed_on = -_FOREVER      # when a proxy's command was told
+        self.passed_on = -_FOREVER      # when a proxy's command was told to
+        self.passed = 0                 # end, and by which signal
         self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
         self.next_step = 0.0
+        self.step = 0                   # the signal of the last one
+        self.pause = 0.001              # between two looks at what is left
         self.caught: set[int] = set()   # signals, to be obeyed
         self.handlers: dict[int, Any] = {}      # those before ours
         self.exit_status = 0
@@ -1932,7 +2199,8 @@ class _Supervisor:
             raise self.failure
 
     def is_needed(self) -> bool:
-        if any(worker.pid or self.is_wanted and worker.due < _FOREVER
+        if any(worker.pid or worker.left or
+               self.is_wanted and worker.due < _FOREVER
                for worker in self.workers):
             return True
         return self.logs.is_behind(self.is_told_to_stop or
@@ -1994,6 +2262,9 @@ class _Supervisor:
         times = [sink.due for sink in self.logs.waiting()]
         if not self.is_wanted:
             times.append(self.next_step)
+            if any(worker.left for worker in self.workers):
+                times.append(time.monotonic() + self.pause)
+                self.pause = min(self.pause * 2, 0.02)
         else:
             times += [worker.due for worker in self.workers]
             if not self.is_settled:
@@ -2006,6 +2277,11 @@ class _Supervisor:
         caught, self.caught = self.caught, set()
         if caught:
             self.reap()         # first: a signal to the dead would be lost
+        for worker in self.workers:
+            if worker.left and (self.step == signal.SIGKILL
+                                or worker.left.is_empty()):
+                _reap(worker.left.number)
+                worker.left = None
         orders: dict[int, Callable[[], None]] = {}
         if not self.policy.is_proxy or not self.workers[0].pid:
             orders[signal.SIGTERM] = orders[signal.SIGINT] = self.heed
@@ -2017,6 +2293,7 @@ class _Supervisor:
             else:
                 if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
                     self.passed_on = time.monotonic()
+                    self.passed = number
                 self.signal(number)
 
     def heed(self) -> None:
@@ -2083,37 +2360,52 @@ class _Supervisor:
         return wait_status != 0 or not worker.is_ready
 
     def reap(self) -> None:
-        """All that have died: one SIGCHLD may stand for many.
+        """All that have died: one SIGCHLD may stand for many."""
+        for worker in self.workers:
+            if worker.pid:
+                try:
+                    pid, wait_status = _peek(worker.pid)
+                except ChildProcessError:       # a thread of the program has
+                    pid, wait_status = worker.pid, 0xff00           # reaped it
+                if pid:
+                    self.bury(worker, wait_status)
+        if self.command:
+            self.reap_orphans()
 
-        With a command all children are ours, also those adopted as PID 1;
-        a Python program may have its own.
+    def reap_orphans(self) -> None:
+        """With a command all children are ours, also those adopted as PID 1.
+
+        (A Python program may have its own.)
         """
-        running = {worker.pid: worker for worker in self.workers
-                   if worker.pid}
-        for which in [-1] if self.command else [*running]:
-            try:
-                pid, wait_status = os.waitpid(which, os.WNOHANG)
-                while pid:
-                    if pid in running:
-                        self.bury(running.pop(pid), wait_status)
-                    pid, wait_status = os.waitpid(which, os.WNOHANG)
-            except ChildProcessError:
-                if which in running:        # the program has reaped it
-                    self.bury(running.pop(which), 0xff00)
+        try:
+            while True:
+                pid, wait_status = _peek()
+                running = {worker.pid: worker for worker in self.workers}
+                if not pid or pid in [worker.left.number for worker in
+                                      self.workers if worker.left]:
+                    break       # it hides the others, but not for long
+                if pid in running:
+                    self.bury(running[pid], wait_status)
+                else:
+                    _reap(pid)
+        except ChildProcessError:
+            pass                # there is none
 
     def bury(self, worker: _Worker, wait_status: int) -> None:
-        """After a death: what is left of its group goes, too."""
-        _kill(-worker.pid)
+        """After a death."""
+        if self.policy.is_proxy:
+            self.exit_status = _exit_status(wait_status)
+            if time.monotonic() - self.passed_on < _LAST_CALL:
+                self.is_told_to_stop = True     # if it was not something else
+                self.is_wanted = False
+                self.steps[0] = (self.passed, self.steps[0][1])
+        self.end_group(worker)
         self.logs.drain(worker.number)
         self.attend(worker)
         how = _how_ended(wait_status)
         what = f"worker {worker.number} (pid {worker.pid}) {how}"
         worker.pid = 0
         ran = time.monotonic() - worker.began
-        if self.policy.is_proxy:
-            self.exit_status = _exit_status(wait_status)
-            self.is_told_to_stop |= (       # if that was not something else
-                time.monotonic() - self.passed_on < _LAST_CALL)
         if not self.told.closed and _await_readable(0, self.told.fileno()):
             self.hear()         # it knows better why its exec has failed
         if self.is_on_trial(worker, wait_status):
@@ -2127,6 +2419,23 @@ class _Supervisor:
         elif not self.failure and (any(self.logs.sinks)
                                    or not self.policy.is_proxy):
             self.logs.say(what)         # as PID 1 the status says it all
+
+    def end_group(self, worker: _Worker) -> None:
+        """What a worker has left that died by itself is KILLed, before its
+        successor starts; of one that was told to end it gets the same
+        signal, and its time.  Only then the worker is reaped: until then
+        the group's number is nobody else's.
+        """
+        left = _Group(worker.pid, os.getsid(0))
+        if self.is_wanted or self.step == signal.SIGKILL:
+            left.signal(signal.SIGKILL)
+            _reap(worker.pid)
+            return
+        if self.step:
+            left.signal(self.step)
+            left.signal(signal.SIGCONT)
+        worker.left = left
+        self.pause = 0.001
 
     def plan(self, worker: _Worker, what: str, ran: float, exit_status: int
              ) -> None:
@@ -2166,20 +2475,25 @@ class _Supervisor:
         return None
 
     def press(self, now: float) -> None:
-        """The next step of ending them, if it is time."""
+        """The next step of ending them and what they left, if it is time."""
         if now >= self.next_step:
-            number, seconds = self.steps.pop(0)
+            self.reap()         # first: nobody is to get the signal twice
+            self.step, seconds = self.steps.pop(0)
             self.next_step = now + seconds
-            self.signal(number)
+            self.signal(self.step)
 
     def signal(self, number: int) -> None:
         for worker in self.workers:
+            if worker.left:
+                worker.left.signal(number)
             if not worker.pid:
                 continue
             try:
                 os.kill(worker.pid, number)
                 if not self.is_wanted:
                     os.kill(worker.pid, signal.SIGCONT)     # if it is stopped
+            except ProcessLookupError:
+                pass            # a thread of the program has reaped it
             except PermissionError as error:
                 self.logs.say(f"cannot signal pid {worker.pid}: "
                               f"{error.strerror}")
@@ -2274,9 +2588,10 @@ class _Supervisor:
         if os.getpid() != self.pid:
             return
         for worker in self.workers:
-            if worker.pid:
-                _kill(-worker.pid)
-                _reap(worker.pid)
+            pid = worker.left.number if worker.left else worker.pid
+            if pid:
+                _kill(-pid)
+                _reap(pid)
         self.logs.end()
         os.environ.pop(_WORKER, None)
         signal.set_wakeup_fd(self.woken)
@@ -2290,6 +2605,15 @@ _OUT_OF_REACH = ("if it put itself into the background it is out of reach: "
                  "let it stay in the foreground")
 _STALE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
           "WATCHDOG_PID", "WATCHDOG_USEC")
+
+
+def _refuse_as_stream(pidfile: str) -> None:
+    """It would be closed by a process that has locked it."""
+    for fd in range(3):
+        if (_is_open(fd) and os.path.exists(pidfile)
+                and os.path.samestat(os.stat(pidfile), os.fstat(fd))):
+            raise DaemonizeError(f"descriptor {fd} is the pidfile, {pidfile}",
+                                 2)
 
 
 class _Start:
@@ -2307,7 +2631,8 @@ class _Start:
     is_ready = False
     sigchld: Any = None                 # the launching program's handler
     daemon = -1
-    ended = False
+    ended = False                       # it has, by this:
+    wait_status = 0
     saved: Sequence[int] = ()           # in the foreground: the first 0, 1, 2
     sizes = [0, 0, 0]
 
@@ -2320,6 +2645,8 @@ class _Start:
         """Raises all that can be known before anything is done."""
         self.launcher = os.getpid()
         self.path = None if pidfile is None else _path(pidfile)
+        if self.path:
+            _refuse_as_stream(self.path)
         self.wanted = [
             stream if stream is None else _path(stream)
             if isinstance(stream, (str, bytes, os.PathLike))
@@ -2366,7 +2693,13 @@ class _Start:
         owner = self.identity.uid if self.identity else None
         while self.path is not None and self.pidfile is None:
             pidfile = _PidFile(self.path, os.O_RDWR, owner)
-            if pidfile.acquire(self.launcher):
+            try:
+                is_ours = pidfile.acquire(self.launcher)
+            except DaemonizeError as error:
+                if pidfile.is_new and error.__cause__:      # an OSError: locks
+                    pidfile.remove_empty()      # are refused to all
+                raise
+            if is_ours:
                 self.pidfile = pidfile
                 _end_workers(pidfile, self.policy.schedule if self.policy
                              else _schedule(), _Waiting())
@@ -2385,9 +2718,7 @@ class _Start:
             _expect(b"L", heard)
             if not pidfile.is_current():
                 raise DaemonizeError(f"{self.path} was replaced by somebody")
-            pidfile.write(pid)
-            # An earlier starter may be about to leave, after its daemon
-            _poll(lambda: pidfile.try_lock(_STARTER_BYTE), 5.0)
+            pidfile.write(pid, self.identity.gid if self.identity else -1)
             _tell(said, b"G")
             pidfile.unlock()
         said.close()
@@ -2615,7 +2946,7 @@ class _Start:
         if ended is None:
             if self.notify and not self.is_ready:
                 self.time_out(began)
-            return ""
+            return self.lock_note()
         seconds = time.monotonic() - began
         if ended != 0 or self.patience < _FOREVER and not self.is_ready:
             raise self.death(ended, seconds,
@@ -2625,6 +2956,22 @@ class _Start:
             return ""
         self.pidfile.remove_if_free()
         return f"{self.epitaph(ended, seconds)}; {_OUT_OF_REACH}"
+
+    def lock_note(self) -> str:
+        """What is to be said of a command that has closed its descriptors."""
+        if (self.pidfile and self.command and not self.policy and
+                self.pidfile.holder(_DAEMON_BYTE) is None
+                and not _is_exiting(self.daemon) and not self.has_ended()):
+            return (f"started, pid {self.daemon}, which has let its lock on "
+                    f"{self.path} go: --respawn keeps it in a supervisor")
+        return ""
+
+    def has_ended(self) -> bool:
+        """The daemon; it is not reaped before clean_up()."""
+        if not self.ended:
+            pid, self.wait_status = _peek(self.daemon)
+            self.ended = pid != 0
+        return self.ended
 
     def await_end(self, timeout: float) -> int | None:
         """The daemon's wait status, if it ends by then, and before it has
@@ -2641,13 +2988,12 @@ class _Start:
         self.deadline = time.monotonic() + timeout
         is_last = False         # look, after the deadline
         while True:
-            pid, wait_status = os.waitpid(self.daemon, os.WNOHANG)
+            has_ended = self.has_ended()
             for said in self.notify.receive(self.daemon) if (
                     self.notify) else ():
                 self.note(said)
-            if pid:
-                self.ended = True
-                return wait_status
+            if has_ended:
+                return self.wait_status
             if self.is_ready and not was_ready or (
                     is_last and time.monotonic() >= self.deadline):
                 return None
@@ -2678,8 +3024,13 @@ class _Start:
         try:
             for number in signal.SIGTERM, signal.SIGCONT:
                 os.kill(self.daemon, number)
-            self.await_end(1 + sum(seconds for number, seconds in schedule
-                                   if number != signal.SIGKILL))
+            deadline = time.monotonic() + 1 + sum(
+                seconds for number, seconds in schedule
+                if number != signal.SIGKILL)
+            self.await_end(deadline - time.monotonic())
+            left = _Group(self.daemon, os.getsid(0))
+            if self.ended and left.signal(signal.SIGTERM):
+                _poll(left.is_empty, deadline - time.monotonic())
         except PermissionError:
             pass                # clean_up() will say so
         raise DaemonizeError(
@@ -2758,16 +3109,15 @@ class _Start:
         """
         try:
             if self.daemon > 0:
-                if not self.ended:
+                if not self.has_ended():
                     with _doing(f"end pid {self.daemon}"):
                         os.kill(self.daemon, signal.SIGKILL)
-                    _reap(self.daemon)
-                _kill(-self.daemon)
+                _kill(-self.daemon)     # it is not reaped: nobody else's
+                _reap(self.daemon)
             if self.policy and self.pidfile:    # of a killed supervisor
                 _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)],
                              _Waiting())
-            elif self.policy:
-                _kill_session()
+            _kill_session()
             if self.pidfile:
                 self.pidfile.remove_if_free()
         except DaemonizeError as second:
@@ -2864,8 +3214,9 @@ class _Self:
     def holds(self, path: str) -> bool:
         return self.is_daemon() and self.has_open(path)
 
-    def open_in_worker(self, path: str) -> _PidFile | None:
-        return (self.pidfile if self.task is not None
+    def open_here(self, path: str) -> _PidFile | None:
+        """In whoever holds a lock on it: to be used, and not closed."""
+        return (self.pidfile if (self.is_daemon() or self.task is not None)
                 and self.has_open(path) else None)
 
     def remove_pidfile(self) -> None:
@@ -3277,7 +3628,7 @@ def task_id() -> int | None:
 def _opened(path: str, owner: int | None = None) -> _PidFile:
     """To be read, and closed; NotRunning if it does not exist."""
     try:
-        return _SELF.open_in_worker(path) or _PidFile(path, owner=owner)
+        return _SELF.open_here(path) or _PidFile(path, owner=owner)
     except FileNotFoundError:
         raise NotRunning(f"not running: there is no {path}") from None
 
@@ -3318,12 +3669,15 @@ def _daemon_of(pidfile: _PidFile) -> _Target:
     while True:
         pid, but = pidfile.judge()
         if pid is None:
+            pidfile.content()
             raise NotRunning("not running: " +
                              (but or f"{pidfile.path} is stale"))
-        if but:
-            raise DaemonizeError(but, pid=pid)
+        if pid == 0:
+            raise DaemonizeError(but)
         target = _Target(pidfile, _DAEMON_BYTE, pid)
-        if target.is_held():
+        if target.is_it():
+            if but and target.pidfd < 0:
+                raise DaemonizeError(f"{but}: kill {pid}", pid=pid)
             return target
         target.close()
 
@@ -3331,7 +3685,7 @@ def _daemon_of(pidfile: _PidFile) -> _Target:
 def _clear(path: str, owner: int | None = None) -> str:
     """Removes a dead daemon's pidfile; returns why it could not."""
     try:
-        if os.path.lexists(path) and not _SELF.open_in_worker(path):
+        if os.path.lexists(path) and not _SELF.open_here(path):
             with _PidFile(path, os.O_RDWR, owner) as pidfile:
                 pidfile.remove_if_free()
     except DaemonizeError as error:
@@ -3343,6 +3697,9 @@ def _send_signal(path: str, number: int, owner: int | None = None) -> None:
     numbers = [number]
     if number == signal.SIGTERM:
         numbers.append(signal.SIGCONT)      # it may be stopped
+    if _SELF.holds(path):
+        os.kill(os.getpid(), number)
+        return
     with _opened(path, owner) as pidfile:
         target = _daemon_of(pidfile)
         try:
@@ -3356,14 +3713,24 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
 
     sig is a number or a name, "HUP" or "SIGHUP".  Raises ValueError for an
     unknown one, NotRunning, and DaemonizeError without permission or if the
-    kernel does not name the daemon.  The pid in the file is never believed.
+    kernel does not name the daemon.  The pid in the file alone is never
+    believed.
     """
     _require_posix()
-    number = _signal_number(sig)
-    if _SELF.holds(_path(pidfile)):
-        os.kill(os.getpid(), number)
-        return
-    _send_signal(_path(pidfile), number)
+    _send_signal(_path(pidfile), _signal_number(sig))
+
+
+def _find(pidfile: _PidFile) -> _Target | None:
+    """The daemon; None where a killed supervisor has left its workers."""
+    while True:
+        try:
+            return _daemon_of(pidfile)
+        except NotRunning:
+            pid, _, workers, _ = pidfile.state()
+            if pid is None and not workers:
+                raise
+            if pid is None:
+                return None
 
 
 def _stop(path: str, schedule: list[tuple[int, float]],
@@ -3373,25 +3740,18 @@ def _stop(path: str, schedule: list[tuple[int, float]],
 
     What a supervisor leaves is ended, too: it was killed, by us or before.
     """
+    if _SELF.holds(path):
+        _SELF.end()
+        return f"pid {os.getpid()}", ""
     if first is not None:
         schedule = [(first, schedule[0][1]), *schedule[1:]]
-    daemon = None
-    trusted = owner
     try:
         with _opened(path, owner) as pidfile:
-            while daemon is None:
-                try:
-                    daemon = _daemon_of(pidfile)
-                except NotRunning:
-                    pid, _, workers, _ = pidfile.state()
-                    if pid is None and not workers:
-                        raise
-                    if pid is None:
-                        break           # a killed supervisor has left them
+            daemon = _find(pidfile)
             if daemon:
-                trusted = daemon.uid if owner is None else owner
-                workers = pidfile.workers()[0]
-                if os.getpgrp() in [pid for _, pid in workers]:
+                owner = daemon.uid if owner is None else owner
+                workers = [pid for _, pid in pidfile.workers()[0]]
+                if os.getpgrp() in workers:
                     os.setpgid(0, 0)    # a service that restarts itself
                 if workers:     # their supervisor may have the same schedule:
                     later = [sig for sig, _ in schedule[1:]]    # let it KILL
@@ -3408,7 +3768,7 @@ def _stop(path: str, schedule: list[tuple[int, float]],
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None
     return (f"pid {daemon.pid}" if daemon else
             "the workers that were left: pid " + ", ".join(map(str, left)),
-            _clear(path, trusted))
+            _clear(path, owner))
 
 
 def stop(pidfile: Path, retry: str | float = _RETRY, *,
@@ -3417,8 +3777,9 @@ def stop(pidfile: Path, retry: str | float = _RETRY, *,
 
     retry is a schedule as in start-stop-daemon(8), signals and seconds in
     turn; a number alone is TERM/number/KILL/number.  signal replaces the
-    first signal.  What is left of the daemon's process group is killed, and
-    the pidfile removed (where the caller may; a stale one harms nothing).
+    first signal.  What is left of the daemon's process group when it is gone
+    gets the signal that ended it, and the rest of the schedule.  Then the
+    pidfile is removed (where the caller may; a stale one harms nothing).
     Raises NotRunning; DaemonizeError, with exit_status 124 if it did not
     end, 125 without permission; ValueError.  Called in the daemon itself,
     it raises SystemExit(0), or from a thread sends SIGTERM.
@@ -3426,9 +3787,6 @@ def stop(pidfile: Path, retry: str | float = _RETRY, *,
     _require_posix()
     schedule = _schedule(retry)
     first = None if signal is None else _signal_number(signal)
-    if _SELF.holds(_path(pidfile)):
-        _SELF.end()
-        return
     _stop(_path(pidfile), schedule, first)
 
 
@@ -3827,7 +4185,7 @@ class _CommandLine:
         wanted = self.wanted()
         if wanted.umask is not None:
             os.umask(wanted.umask)
-        if os.path.lexists(self.path):
+        if os.path.lexists(self.path) and not _SELF.open_here(self.path):
             wanted.pidfile = _PidFile(self.path, os.O_RDWR, self.owner())
         wanted.open_streams()
         if wanted.pidfile:
@@ -3856,7 +4214,8 @@ class _CommandLine:
 
     def status(self) -> int:
         try:
-            exists, pid, but, found = _inspect(self.path, self.owner())
+            with _doing(f"tell the status of {self.path}"):
+                exists, pid, but, found = _inspect(self.path, self.owner())
         except DaemonizeError as error:
             error.exit_status = 4
             raise

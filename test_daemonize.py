@@ -349,6 +349,17 @@ class DaemonTestCase(unittest.TestCase):
         return process.pid
 
 
+def locked_by(file, byte):
+    """The pid that F_GETLK names, or None."""
+    layout = "hhqqi0q" if LINUX else "qqihhi"
+    question = ((fcntl.F_WRLCK, 0, byte, 1, 0) if LINUX else
+                (byte, 1, 0, fcntl.F_WRLCK, 0, 0))
+    answer = struct.unpack(layout, fcntl.fcntl(
+        file, fcntl.F_GETLK, struct.pack(layout, *question)))
+    kind, pid = (answer[0], answer[4]) if LINUX else (answer[3], answer[2])
+    return None if kind == fcntl.F_UNLCK else pid
+
+
 @contextlib.contextmanager
 def inheritable(*fds):
     for fd in fds:
@@ -644,16 +655,20 @@ class TruthTest(DaemonTestCase):
         """By a starter that got no processor for a while."""
         status, _, err = self.python(
             "import daemonize, os, sys, time\n"
-            "plain = os.waitpid\n"
-            "def waitpid(pid, options):\n"
-            "    found = plain(pid, options)\n"
-            "    if found == (0, 0):\n"
-            "        open('asked', 'w').close()\n"
-            "        while daemonize._proc_stat(pid)[0] != b'Z':\n"
-            "            time.sleep(0.01)\n"
-            "        time.sleep(0.2)\n"
-            "    return found\n"
-            "os.waitpid = waitpid\n"
+            "def late(plain, nobody, place):\n"
+            "    def wait(*args):\n"
+            "        found = plain(*args)\n"
+            "        if found == nobody:\n"
+            "            open('asked', 'w').close()\n"
+            "            stat = '/proc/%d/stat' % args[place]\n"
+            "            while ') Z' not in open(stat).read():\n"
+            "                time.sleep(0.01)\n"
+            "            time.sleep(0.2)\n"
+            "        return found\n"
+            "    return wait\n"
+            "os.waitpid = late(os.waitpid, (0, 0), 0)\n"
+            "if hasattr(os, 'waitid'):\n"
+            "    os.waitid = late(os.waitid, None, 1)\n"
             "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-d",
             self.dir, "sh", "-c", "until [ -e asked ]; do sleep 0.02; done; "
             "exit 3")
@@ -954,20 +969,6 @@ class PidFileTest(DaemonTestCase):
                          (0, "", ""))
         self.assertIsNone(victim.poll())
 
-    def test_an_edited_pidfile_harms_nobody(self):
-        victim = self.popen(["sleep", "1000"])
-        pid = self.start("sleep", "1000")
-        with open(self.p, "r+") as file:
-            file.write("%d\n" % victim.pid)
-        os.utime(self.p, (1, 1))
-        for action in (["--signal", "TERM"], ["--stop"]):
-            status, _, err = self.cli("-p", self.p, *action)
-            self.assertEqual(status, 1)
-            self.assertRegex(err, "not running: .*/p is locked by pid %d.*, "
-                             "which is not its daemon" % pid)
-        self.assertIsNone(victim.poll())
-        self.assertTrue(is_alive(pid))
-
     def test_what_is_no_pidfile_is_refused_and_kept(self):
         for content in ("-1", "x", "12 34", "import os\n", "1" * 100,
                         "\0", "4711 x"):
@@ -1122,18 +1123,18 @@ os._exit(daemonize.main(sys.argv[2:]))
         import daemonize
         self.write("p", "")
         with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
-            holders = [5, 6, None, 7, 8, 9]
+            holders = [5, 7, None, 8]
             pidfile.holder = lambda byte: holders.pop(0)
             pidfile.try_lock = lambda: not holders
             patience = daemonize._CHANGE_TIMEOUT
             daemonize._CHANGE_TIMEOUT = 0.01
             try:
                 pidfile.lock()
-                holders += [5, 5, 5]
+                holders += [5, 5]
                 with self.assertRaisesRegex(daemonize.DaemonizeError,
                                             "p is locked by pid 5"):
                     pidfile.lock()
-                holders += [None] * 3     # refused, but held by nobody
+                holders += [None] * 2     # refused, but held by nobody
                 with self.assertRaises(daemonize.DaemonizeError):
                     pidfile.lock()
             finally:
@@ -1150,19 +1151,19 @@ os._exit(daemonize.main(sys.argv[2:]))
         over = time.monotonic() + 0.1
         self.assertTrue(daemonize._poll(condition, 0.05))
         self.write("p", "999999999\n")
-        plain, patience = daemonize._PidFile.holder, daemonize._CHANGE_TIMEOUT
+        plain, patience = fcntl.fcntl, daemonize._CHANGE_TIMEOUT
         started = []
 
-        def holder(*args, **options):     # after the file's content
-            if not started:
+        def late(fd, command, *args):     # after the file's content
+            if not started and command == fcntl.F_GETLK:
                 started.append(self.start("sleep", "1000"))
-            return plain(*args, **options)
-        daemonize._PidFile.holder = holder
+            return plain(fd, command, *args)
+        fcntl.fcntl = late
         daemonize._CHANGE_TIMEOUT = -1
         try:
             self.assertEqual([daemonize.status(self.p)], started)
         finally:
-            daemonize._PidFile.holder = plain
+            fcntl.fcntl = plain
             daemonize._CHANGE_TIMEOUT = patience
 
     def test_a_start_under_way_is_taken_for_no_stranger(self):
@@ -1185,7 +1186,7 @@ os._exit(daemonize.main(sys.argv[2:]))
         status, out, err = self.python(
             "import daemonize, subprocess, sys\n"
             "for name, how in (('content', '-v'), ('content', '--restart'),"
-            " ('holder', '--restart')):\n"
+            " ('lock_in', '--restart')):\n"
             "    def late(self, *args, name=name, plain=getattr("
             "daemonize._PidFile, name)):\n"
             "        setattr(daemonize._PidFile, name, plain)\n"
@@ -1307,13 +1308,14 @@ os._exit(daemonize.main(sys.argv[2:]))
     # Strangers' locks
 
     def test_a_strangers_read_lock_blocks_nothing(self):
+        """A backup program's, of more than the daemon's byte."""
         self.write("p", "")
-        stranger = self.hold_lock(self.p)
+        stranger = self.hold_lock(self.p, length=100)
         message = (r"not running: .*/p is locked by pid %d( of user \S+)?, "
                    "which is not its daemon" % stranger)
         self.fails(1, message, "-p", self.p, "--stop")
         self.write("p", "")
-        stranger = self.hold_lock(self.p)
+        stranger = self.hold_lock(self.p, length=2)
         self.fails(1, "not running: .*", "-p", self.p, "--status")
         pid = self.start("sleep", "1000")
         self.assertEqual(self.pid(), pid)
@@ -1437,20 +1439,70 @@ os._exit(daemonize.main(sys.argv[2:]))
         return pid
 
     @unittest.skipUnless(LINUX, "needs /proc")
-    def test_a_daemon_that_let_its_lock_go_blocks_and_is_not_signalled(self):
+    def test_a_daemon_that_let_its_lock_go_is_known_by_its_mark(self):
         pid = self.let_go()
-        self.assertEqual(self.ok("-p", self.p, "--status"),
-                         "running, pid %d\n" % pid)
-        self.fails(1, "already running: pid %d has let its lock on .*/p go: "
-                   "if it is the daemon, kill %d yourself" % (pid, pid),
-                   "-p", self.p, "sleep", "1000")
-        self.fails(125, "pid %d has let its lock on .*/p go: if it is the "
-                   "daemon, kill %d yourself" % (pid, pid), "-p", self.p,
-                   "--stop")
+        info = os.stat(self.p)
+        # Steps of the clock, back and on, and the first boot without one
+        for seconds in (0, 3600, -7200, -10 ** 6, 56 * 365 * 86400):
+            stamp = info.st_mtime_ns - seconds * 10 ** 9
+            os.utime(self.p, ns=(stamp, stamp))
+            self.assertEqual(self.ok("-p", self.p, "--status"),
+                             "running, pid %d\n" % pid)
+        self.fails(1, "already running: pid %d has let its lock on .*/p go"
+                   % pid, "-p", self.p, "sleep", "1000")
+        self.ok("-p", self.p, "-s", "CONT")
+        self.assertEqual(self.without_pidfd("--stop"), (
+            125, "", "daemonize: pid %d has let its lock on %s go: kill %d\n"
+            % (pid, self.p, pid)))
         self.assertTrue(is_alive(pid))
+        self.ok("-p", self.p, "--stop")
+        self.assertFalse(is_alive(pid))
+        self.assertFalse(os.path.exists(self.p))
+
+    def without_pidfd(self, *args):
+        return self.python(
+            "import os, sys\n"
+            "if hasattr(os, 'pidfd_open'): del os.pidfd_open\n"
+            "import daemonize\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, *args)
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_without_its_mark_it_counts_as_dead(self):
+        """A limit; but for those who only share its number."""
+        pid = self.let_go()
+        info = os.stat(self.p)
+        for other in 0, info.st_mtime_ns + 100, info.st_mtime_ns + 1:
+            os.utime(self.p, ns=(other, other))
+            self.fails(1, "not running: .*/p is stale", "-p", self.p,
+                       "--status")
+        self.start("sleep", "1000")
+        os.kill(pid, signal.SIGKILL)
+
+    def test_a_start_sees_that_the_lock_has_gone(self):
+        status, out, err = self.cli(
+            "-p", self.p, "--wait", "2", sys.executable, *FAST, "-c",
+            self.LET_GO)
+        pid = self.pid()
+        self.assertEqual((status, out, err), (
+            0, "", "daemonize: started, pid %d, which has let its lock on %s "
+            "go: --respawn keeps it in a supervisor\n" % (pid, self.p)))
         os.kill(pid, signal.SIGKILL)
         wait_until(lambda: not is_alive(pid))
-        self.start("sleep", "1000")
+        self.ok("-rp", self.p, "--wait", "0", "--", sys.executable, *FAST,
+                "-c", self.LET_GO)
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX, "the mark is Linux's")
+    def test_the_mark(self):
+        pid = self.start("sleep", "1000")
+        with open("/proc/%d/stat" % pid) as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        boot = int(self.read("/proc/sys/kernel/random/boot_id").replace(
+            "-", ""), 16)
+        seconds, mark = divmod(os.stat(self.p).st_mtime_ns, 10 ** 9)
+        self.assertEqual(mark, 100 * ((boot + ticks) % 10 ** 7))
+        self.assertLess(abs(time.time() - seconds), 300)
 
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_one_that_is_exiting_has_not_let_its_lock_go(self):
@@ -1591,11 +1643,13 @@ class ControlTest(DaemonTestCase):
             os.remove(self.log)
 
     def test_stop_with_another_signal(self):
+        """Which the background jobs of a shell ignore (POSIX)."""
         self.start("sh", "-c", "trap 'echo QUIT >log; exit' QUIT; echo >up; "
                    "while :; do sleep 1000 & wait; done")
         wait_until(lambda: os.path.exists(self.path("up")))
-        self.ok("-p", self.p, "--stop", "--signal", "quit", "--retry", "60")
+        self.ok("-p", self.p, "--stop", "--signal", "quit", "--retry", "1")
         self.assertEqual(self.read("log"), "QUIT\n")
+        self.assert_nothing_left()
 
     def test_a_stopped_process_is_continued(self):
         pid = self.start("sleep", "1000")
@@ -3819,6 +3873,660 @@ class KilledSupervisorTest(SupervisedTestCase):
         self.ok("-p", self.p, "--stop")
 
 
+# ---- A gentle end --------------------------------------------------------
+
+class GentleTest(SupervisedTestCase):
+    """A stop is for the whole group: who serves behind a start script that
+    does not exec saves his data, too.
+    """
+
+    SERVER = ("#!/bin/sh\n"
+              "trap 'echo TERM >>got' TERM\n"
+              "echo up >>got\n"
+              "until grep -q TERM got; do sleep 0.02; done\n"
+              "sleep 0.1\n"
+              "echo saved >>saved\n")
+    DEAF = "#!/bin/sh\ntrap 'echo TERM >>got' TERM\necho up >>got\n" + (
+        "while :; do sleep 0.02; done\n")
+    SCRIPTS = {"plain": "./server\n:\n", "background": "./server & wait\n",
+               "pipe": "./server | cat\n:\n"}
+
+    def script_for(self, how="plain", server=SERVER):
+        for name in "got", "saved":
+            if os.path.exists(self.path(name)):
+                os.remove(self.path(name))
+        self.script("server", server)
+        return self.script("start.sh", "#!/bin/sh\n" + self.SCRIPTS[how])
+
+    def await_up(self, count=1):
+        wait_until(lambda: os.path.exists(self.path("got"))
+                   and self.read("got") == "up\n" * count)
+
+    def assert_saved(self, count=1):
+        """By each, who got his signal once."""
+        self.assertEqual(self.read("saved"), "saved\n" * count)
+        self.assertEqual(sorted(self.read("got").split()),
+                         ["TERM"] * count + ["up"] * count)
+        self.assert_nothing_left()
+
+    def test_what_is_behind_a_start_script_saves_its_data(self):
+        for how in self.SCRIPTS:
+            for options in ([], ["-r"], ["-w", "2"], ["--log-size", "1M"],
+                            ["-r", "-H"]):
+                with self.subTest(how=how, options=options):
+                    script = self.script_for(how)
+                    count = 2 if "-w" in options else 1
+                    self.ok("-p", self.p, "-o", "log", "--wait", "0",
+                            *options, "--", script)
+                    self.await_up(count)
+                    self.ok("-p", self.p, "--stop")
+                    self.assert_saved(count)
+                    self.assertFalse(os.path.exists(self.p))
+
+    def test_in_the_foreground(self):
+        for options in [], ["-r"]:
+            for number in [signal.SIGTERM, signal.SIGINT][:1 + len(options)]:
+                process = self.popen([*self.CLI, "-f", "-p", self.p, *options,
+                                      "--", self.script_for()],
+                                     start_new_session=True)
+                self.await_up()
+                if options:
+                    process.send_signal(number)
+                else:
+                    self.ok("-p", self.p, "--stop")
+                process.communicate(timeout=60)
+                self.assert_saved()
+
+    def test_as_pid_1(self):
+        for options in [], ["-r"]:
+            process = self.popen(ProxyTest.as_init(
+                self, *options, "--", self.script_for()))
+            self.await_up()
+            os.kill(ProxyTest.inner(self), signal.SIGTERM)
+            self.assertEqual(process.wait(), 0 if options else 143)
+            self.assert_saved()
+
+    def test_from_python(self):
+        script = self.script_for()
+        self.assertEqual(self.python(
+            "import daemonize, os, subprocess\n"
+            "daemonize.daemonize('p', chdir=None)\n"
+            "daemonize.supervise(lambda: os.execv(%r, [%r]), workers=2)\n"
+            % (script, script)), (0, "", ""))
+        self.await_up(2)
+        self.stop()
+        self.assert_saved(2)
+
+    def test_the_workers_of_a_killed_supervisor(self):
+        self.supervise("-w", "2", command=[self.script_for()])
+        self.await_up(2)
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_until(lambda: not self.is_running())
+        self.ok("-p", self.p, "--stop")
+        self.assert_saved(2)
+
+    def test_who_is_deaf_is_killed_when_his_time_is_over(self):
+        for options in [], ["-r", "-R", "TERM/0.2"]:
+            self.ok("-p", self.p, "--wait", "0", *options, "--",
+                    self.script_for("background", self.DEAF))
+            self.await_up()
+            self.ok("-p", self.p, "--stop", "--retry", "TERM/0.2/KILL/20")
+            self.assertEqual(self.read("got"), "up\nTERM\n")
+            self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_without_a_kill_he_is_named(self):
+        self.ok("-p", self.p, "--wait", "0", "--",
+                self.script_for("background", self.DEAF))
+        self.await_up()
+        pid = self.pid()
+        self.fails(124, r"what is left of the process group of pid %d: pid "
+                   r"\d+(, \d+)* did not end in 0.3 s" % pid, "-p", self.p,
+                   "--stop", "--retry", "TERM/0.3")
+        self.assertFalse(is_alive(pid))
+        self.assertEqual(self.read("got"), "up\nTERM\n")
+
+    def test_two_who_end_at_different_times(self):
+        """The group of the first does not wait for the second's leader."""
+        self.script_for()
+        self.script("start.sh", (
+            "#!/bin/sh\n[ $DAEMONIZE_WORKER = 1 ] && trap '' TERM && "
+            "echo up >>got && while :; do sleep 0.02; done\n./server & "
+            "wait\n"))
+        self.supervise("-w", "2", command=["./start.sh"])
+        self.await_up(2)
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_until(lambda: not self.is_running())
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/2/KILL/20")
+        self.assertEqual(self.read("saved"), "saved\n")
+        self.assert_nothing_left()
+
+    def test_one_that_dies_by_itself_leaves_nobody_to_be_asked(self):
+        self.script_for(server=self.DEAF)
+        self.script("start.sh", "#!/bin/sh\necho run >>runs\n"
+                    "[ $(wc -l <runs) = 2 ] && exec sleep 1000\n"
+                    "./server & until [ -s got ]; do sleep 0.02; done; "
+                    "exit 1\n")
+        self.ok("-p", self.p, "-r", "--wait", "0", "--", "./start.sh")
+        wait_until(lambda: self.read("runs") == "run\n" * 2)
+        self.assertEqual(self.read("got"), "up\n")
+        self.stop()
+
+    def test_retry_0_is_term_and_kill_at_once(self):
+        for options in [], ["-r"]:
+            self.ok("-p", self.p, "--wait", "0", *options, "--", "sh", "-c",
+                    "trap '' TERM; echo >up; while :; do sleep 0.1; done")
+            wait_until(lambda: os.path.exists(self.path("up")))
+            self.ok("-p", self.p, "--stop", "--retry", "0")
+            self.assert_nothing_left()
+            self.assertFalse(os.path.exists(self.p))
+            os.remove(self.path("up"))
+
+    def test_who_is_not_ready_in_time(self):
+        status, _, err = self.cli("-p", self.p, "--notify-await",
+                                  "--notify-timeout", "1", "--",
+                                  self.script_for())
+        self.assertEqual(status, 124, err)
+        self.assert_saved()
+
+    def test_a_failed_start_ends_its_whole_session(self):
+        if not LINUX or not shutil.which("bash"):
+            self.skipTest("needs /proc, and bash for a group of its own")
+        for options in [], ["-r"], ["-p", self.p], ["-p", self.p, "-r"]:
+            self.assertEqual(self.cli(
+                "-q", "--wait", "60", *options, "--", "bash", "-c",
+                "set -m; sleep 1000 & exit 3")[0], 125)
+            self.assert_nothing_left()
+
+    # Whose group is it?
+
+    RECORDING = (
+        "import os, sys\n"
+        "plain = os.kill\n"
+        "def kill(pid, number):\n"
+        "    if pid < 0 and number:\n"
+        "        try:\n"
+        "            stat = open('/proc/%d/stat' % -pid).read()\n"
+        "            state = stat.rpartition(') ')[2][:1]\n"
+        "        except OSError:\n"
+        "            state = 'gone'\n"
+        "        with open('kills', 'a') as file:\n"
+        "            file.write('%d %s\\n' % (number, state))\n"
+        "    plain(pid, number)\n"
+        "os.kill = kill\n"
+        "import daemonize\n"
+        "sys.exit(daemonize.main(sys.argv[1:]))\n")
+
+    @unittest.skipUnless(hasattr(os, "waitid"), "as it is without waitid(2)")
+    def test_a_worker_is_not_reaped_before_its_group_has_ended(self):
+        """Until then the number can be nobody else's."""
+        self.assertEqual(self.python(
+            self.RECORDING, "-p", self.p, "-r", "--wait", "0", "--", "sh",
+            "-c", "sleep 1000 & " + self.STAY), (0, "", ""))
+        os.kill(self.await_run(0, 1), signal.SIGKILL)
+        self.await_run(0, 2)
+        self.stop()
+        kills = self.read("kills").splitlines()
+        self.assertEqual(kills[0], "9 Z")
+        self.assertIn("15 Z", kills)
+        self.assertEqual({line.split()[1] for line in kills}, {"Z"})
+
+    @unittest.skipUnless(hasattr(os, "waitid"), "as it is without waitid(2)")
+    def test_a_failed_start_reaps_last(self):
+        self.assertEqual(self.python(
+            self.RECORDING, "-q", "--wait", "60", "sh", "-c",
+            "sleep 1000 & exit 3")[0], 125)
+        self.assertEqual(self.read("kills"), "9 Z\n")
+        self.assert_nothing_left()
+
+    def test_a_stop_reaches_the_group_by_the_pidfd(self):
+        if not hasattr(signal, "pidfd_send_signal"):
+            self.skipTest("no pidfds here")
+        group = self.popen(["sleep", "1000"], start_new_session=True)
+        try:
+            signal.pidfd_send_signal(os.pidfd_open(group.pid), 0, None, 4)
+        except OSError:
+            self.skipTest("this kernel knows no PIDFD_SIGNAL_PROCESS_GROUP")
+        self.start("sh", "-c", "sleep 1000 & echo >up; wait")
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.assertEqual(self.python(self.RECORDING, "-p", self.p, "--stop"),
+                         (0, "", ""))
+        self.assert_alone(group.pid)
+        self.assertFalse(os.path.exists(self.path("kills")))
+
+    def test_a_worker_that_a_thread_of_the_program_has_reaped(self):
+        """Between a look at it and its signal."""
+        self.assertEqual(self.python(
+            "import daemonize, os, signal, time\n"
+            "plain = os.kill\n"
+            "def late(pid, number):\n"
+            "    if number == signal.SIGTERM and os.getpid() == me:\n"
+            "        plain(pid, signal.SIGKILL)\n"
+            "        os.waitpid(pid, 0)\n"
+            "    plain(pid, number)\n"
+            "me = os.getpid()\n"
+            "os.kill = late\n"
+            "def work():\n"
+            "    plain(me, signal.SIGTERM)\n"
+            "    idle()\n"
+            "daemonize.supervise(work)\n"
+            "print('returned', flush=True)\n")[:2], (0, "returned\n"))
+
+
+# ---- Who is it? ----------------------------------------------------------
+
+class IdentityTest(SupervisedTestCase):
+    """The file may say what it likes, and anybody may lock it."""
+
+    # A process of another user with such locks: (first byte, count, step)
+    HOSTILE = (
+        "import fcntl, json, os, sys, time\n"
+        "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
+        "for first, count, step in json.loads(sys.argv[2]):\n"
+        "    for number in range(count):\n"
+        "        fcntl.lockf(fd, fcntl.LOCK_SH, 1, first + number * step)\n"
+        "print('locked', flush=True)\n"
+        "time.sleep(1000)\n")
+
+    def hostile(self, *locks):
+        """It leads its group, as workers do."""
+        if not ROOT:
+            self.skipTest("needs root, to be another user")
+        process = self.popen([sys.executable, *FAST, "-c", self.HOSTILE,
+                              self.p, json.dumps(locks)],
+                             start_new_session=True)
+        self.assertEqual(process.stdout.readline(), "locked\n",
+                         process.stderr)
+        return process
+
+    def test_a_running_daemon_is_not_overruled_by_its_file(self):
+        victim = self.popen(["sleep", "1000"], start_new_session=True)
+        for options in [], ["-r"]:
+            for text in ("", "999999999\n", "%d\n" % victim.pid,
+                         "4711\n/var/lib/data\n5432\n", None):
+                with self.subTest(options=options, text=text):
+                    pid = self.start("sleep", "1000", options=options)
+                    if text is None:
+                        os.utime(self.p)
+                    else:
+                        self.write("p", text)
+                    self.assertIn("running, pid %d\n" % pid,
+                                  self.ok("-p", self.p, "--status"))
+                    self.fails(1, "already running: .*/p is held by pid %d"
+                               % pid, "-p", self.p, "sleep", "9")
+                    self.ok("-p", self.p, "-s", "CONT")
+                    status, out, err = self.cli("-vp", self.p, "--stop")
+                    self.assertEqual((status, out), (
+                        0, "daemonize: stopped pid %d\n" % pid))
+                    self.assertFalse(is_alive(pid))
+                    if os.path.exists(self.p):  # it could be the user's own
+                        self.assertIn("/data", text)
+                        self.assertRegex(err, "the stale pidfile stays: .* "
+                                         "holds something that is no pid\n")
+                        os.remove(self.p)
+                    else:
+                        self.assertEqual(err, "")
+        self.assertIsNone(victim.poll())
+
+    def test_a_restart_ends_the_one_that_holds_the_lock(self):
+        first = self.start("sleep", "1000")
+        self.write("p", "")
+        self.ok("-p", self.p, "--restart", "sleep", "1001")
+        self.assertFalse(is_alive(first))
+        self.assert_alone(self.pid())
+
+    def test_a_stop_ends_the_supervisor_and_not_its_workers_alone(self):
+        supervisor = self.supervise("-w", "2", number=2)
+        self.write("p", "99999\n")
+        self.assertEqual(self.ok("-vp", self.p, "--stop"),
+                         "daemonize: stopped pid %d\n" % supervisor)
+        self.assert_nothing_left()
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_a_program_that_was_given_the_same_pidfile(self):
+        self.supervise("-r", command=("sh", "-c", "echo $$ >p; " + self.STAY))
+        self.await_run(0, 1)
+        supervisor = json.loads(self.ok("-p", self.p, "--status", "--json"))[
+            "pid"]
+        self.assertNotEqual(supervisor, self.pid())
+        self.fails(1, "already running: .* held by pid %d" % supervisor,
+                   "-p", self.p, "sleep", "9")
+        os.kill(supervisor, signal.SIGTERM)
+        self.assert_nothing_left()
+        wait_until(lambda: not os.path.exists(self.p))  # by its own hand
+
+    def test_a_pidfile_on_a_standard_stream(self):
+        """Closed by who has locked it, it would cost the lock."""
+        self.write("p", "")
+        for stream in "stdin", "stdout", "stderr":
+            for options in [], ["-f"]:
+                with open(self.p, "r+") as file:
+                    status, _, err = self.cli("-p", self.p, *options, "true",
+                                              **{stream: file})
+                self.assertEqual(status, 2)
+                text = err or self.read("p")
+                self.assertRegex(text, r"\Adaemonize: descriptor \d is the "
+                                 "pidfile, .*/p\n")
+                self.write("p", "")
+
+    def test_control_in_the_daemon_itself_costs_no_lock(self):
+        self.write("program.py", IDLE + (
+            "import daemonize, signal\n"
+            "signal.signal(signal.SIGUSR1, lambda *_: "
+            "open('usr1', 'w').close())\n"
+            "daemonize.daemonize('p', chdir=None)\n"
+            "for words in (['--status'], ['-s', 'USR1'],\n"
+            "              ['--status', '--json'], ['x']):\n"
+            "    daemonize.main(['-q', '-p', 'p', *words])\n"
+            "open('up', 'w').close()\n"
+            "idle()\n"))
+        self.assertEqual(self.call([sys.executable, "-S", "program.py"]),
+                         (0, "", ""))
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.assertTrue(os.path.exists(self.path("usr1")))
+        with open(self.p) as file:
+            self.assertEqual(locked_by(file, 0), self.pid())
+        self.stop()
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_log_that_became_the_pidfile_costs_no_lock(self):
+        """Whoever may write to the log's directory can do that."""
+        self.supervise("-rH", "-o", "log")
+        os.rename(self.log, self.path("old"))
+        os.symlink("p", self.log)
+        for _ in range(3):
+            self.ok("-p", self.p, "-s", "HUP")
+        self.await_sleep(self.pid())
+        with open(self.p) as file:
+            self.assertEqual(locked_by(file, 0), self.pid())
+        os.remove(self.log)
+        self.ok("-p", self.p, "-s", "HUP")
+        self.await_log("cannot reopen .*/log: it is the pidfile; it goes on "
+                       "as it is\n", "old")
+        self.stop()
+
+    # Another user of the machine
+
+    def test_a_dead_daemons_number_is_not_the_daemon(self):
+        self.write("p", "999999999\n")
+        stranger = self.hostile([0, 1, 1])
+        self.write("p", "%d\n" % stranger.pid)
+        message = ("not running: .*/p is locked by pid %d of user nobody, "
+                   "which is not its daemon" % stranger.pid)
+        self.fails(1, message, "-p", self.p, "--status")
+        self.fails(1, message, "-p", self.p, "-s", "KILL")
+        self.ok("-p", self.p, "--oknodo", "sleep", "1000")
+        self.assertTrue(is_alive(self.pid()))
+        self.assertEqual(self.ok("-p", self.p, "--status"),
+                         "running, pid %d\n" % self.pid())
+        self.ok("-p", self.p, "--stop")
+        self.assertFalse(os.path.exists(self.p))
+        self.assertIsNone(stranger.poll())
+
+    def test_a_byte_makes_no_worker(self):
+        supervisor = self.supervise("-r")
+        stranger = self.hostile([11, 1, 1])
+        self.assertRegex(self.ok("-p", self.p, "--status"),
+                         r"\Arunning, pid %d\nworker 0, .*\n\Z" % supervisor)
+        self.ok("-p", self.p, "--restart", "--wait", "0", "-r", "--", "sh",
+                "-c", self.STAY)
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_until(lambda: not self.is_running())
+        self.ok("-p", self.p, "--stop")
+        self.assertIsNone(stranger.poll())
+        self.assert_alone(stranger.pid)
+
+    def test_an_ordinary_users_daemon_and_another_users_byte(self):
+        """Who may not look into the other's process, and not signal it."""
+        os.chmod(self.dir, 0o777)
+
+        def as_user(*args):
+            return self.python(
+                "import daemonize, getopt, grp, os, pwd, socket, sys\n"
+                "os.setgroups([]); os.setgid(1); os.setuid(1)\n"
+                "sys.exit(daemonize.main(sys.argv[1:]))\n", *args)
+
+        if not ROOT:
+            self.skipTest("needs root, to be two other users")
+        start = ["-p", self.p, "-r", "--wait", "0", "sleep", "1000"]
+        self.assertEqual(as_user(*start), (0, "", ""))
+        stranger = self.hostile([11, 1, 1])
+        status, out, err = as_user("-p", self.p, "--status")
+        self.assertEqual((status, err, out.count("\n")), (0, "", 2))
+        self.assertEqual(as_user("-p", self.p, "--restart", *start[2:]),
+                         (0, "", ""))
+        self.assertEqual(as_user("-p", self.p, "--stop"), (0, "", ""))
+        self.assertFalse(os.path.exists(self.p))
+        self.assertIsNone(stranger.poll())
+
+    def test_thousands_of_locks_hide_nobody_who_was_there_before(self):
+        supervisor = self.supervise("-w", "3", number=3)
+        stranger = self.hostile([5, 2000, 2])
+        self.assertRegex(
+            self.ok("-p", self.p, "--status"), r"\Arunning, pid %d\n"
+            r"worker 0, .*\nworker 1, .*\nworker 2, .*\n\Z" % supervisor)
+        os.kill(supervisor, signal.SIGKILL)
+        wait_until(lambda: not is_alive(supervisor))
+        self.assertEqual(len(self.workers()), 3)
+        self.supervise("-w", "3", number=3)     # ends them first
+        self.ok("-p", self.p, "--stop")
+        self.assert_alone(stranger.pid)
+
+    def test_whoever_gets_the_number_that_a_lock_names(self):
+        """The lock belongs to a table of descriptors that a child shares."""
+        number = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
+        if PYPY or not ROOT or not number:
+            self.skipTest("needs root, ctypes, and the number of clone(2)")
+        self.write("p", "999999999\n")
+        taker = self.popen([sys.executable, "-c", (
+            "import ctypes, fcntl, os, time\n"
+            "fd = os.open('p', os.O_RDONLY)\n"
+            "for byte in 0, 1:\n"
+            "    fcntl.lockf(fd, fcntl.LOCK_SH, 1, byte)\n"
+            "    fcntl.lockf(fd, fcntl.LOCK_SH, 1, byte + 5)\n"
+            "CLONE_FILES, SIGCHLD = 0x400, 17\n"
+            "if not ctypes.CDLL(None).syscall(%d, CLONE_FILES | SIGCHLD,\n"
+            "                                 0, 0, 0, 0):\n"
+            "    time.sleep(1000)\n" % number)],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        taker.wait(timeout=60)
+        with open(self.p) as file:
+            self.assertEqual(locked_by(file, 0), taker.pid)     # it is dead
+        try:
+            for _ in range(1000):
+                with open("/proc/sys/kernel/ns_last_pid", "w") as last:
+                    last.write(str(taker.pid - 1))
+                bystander = self.popen(["sleep", "1000"],
+                                       start_new_session=True)
+                if bystander.pid == taker.pid:
+                    break
+                bystander.kill()
+            else:
+                self.skipTest("another one got the number")
+        except OSError:
+            self.skipTest("no ns_last_pid")
+        self.write("p", "%d\n" % taker.pid)
+        self.fails(1, "not running: .*", "-p", self.p, "--signal", "KILL")
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
+        self.ok("-p", self.p, "sleep", "1000")
+        self.ok("-p", self.p, "--stop")
+        self.assertIsNone(bystander.poll())
+
+    @unittest.skipUnless(LINUX and ROOT, "needs root, to be another user")
+    def test_a_mark_that_comes_again(self):
+        """After 10^7 ticks, for those who have waited for it."""
+        self.start("sleep", "1000", options=["-u", "nobody"])
+        pid = self.pid()
+        turn = 10 ** 7 // os.sysconf("SC_CLK_TCK")
+        os.chown(self.p, 0, 0)      # so it is nobody's at all
+        other = self.hold_lock(self.p, byte=0)
+        stamp = os.stat(self.p).st_mtime_ns - turn * 10 ** 9
+        os.utime(self.p, ns=(stamp, stamp))
+        self.assertEqual(self.ok("-p", self.p, "-u", "nobody", "--status"),
+                         "running, pid %d\n" % pid)
+        os.kill(other, signal.SIGKILL)
+        os.utime(self.p, ns=(stamp, stamp))
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
+        os.kill(pid, signal.SIGKILL)
+
+    @unittest.skipUnless(LINUX and ROOT, "needs root, to be another user")
+    def test_the_owner_of_a_file_cannot_name_others(self):
+        """He can put any mark on it."""
+        victim = self.start("sleep", "1000")
+        info = os.stat(self.p)
+        self.write("q", "%d\n" % victim)
+        os.chown(self.path("q"), 65534, -1)
+        os.utime(self.path("q"), ns=(info.st_mtime_ns, info.st_mtime_ns))
+        for options in [], ["-u", "nobody"]:
+            self.assertNotEqual(self.cli(
+                "-p", self.path("q"), "--stop", *options)[0], 0)
+        self.assertTrue(is_alive(victim))
+
+    @unittest.skipUnless(ROOT, "needs root, to start as another user")
+    def test_the_users_of_a_start_with_user_are_known(self):
+        for options in [], ["-r"]:
+            self.ok("-p", self.p, "-u", "nobody", "--wait", "0", *options,
+                    "sleep", "1000")
+            self.assertEqual(os.stat(self.p).st_gid,
+                             pwd.getpwnam("nobody").pw_gid)
+            pid = self.pid()
+            wait_until(lambda: b"sleep" in self.command_of(pid) or options)
+            self.write("p", "")
+            self.assertIn("running, pid %d\n" % pid,
+                          self.ok("-p", self.p, "--status"))
+            self.ok("-p", self.p, "--stop")
+            self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX and ROOT, "needs root, for its bit")
+    def test_a_set_user_id_program_is_not_believed(self):
+        """Anybody can start it, with a lock that he has taken."""
+        shutil.copy(shutil.which("sleep"), self.path("sleep"))
+        os.chmod(self.path("sleep"), 0o4755)
+        self.write("p", "999999999\n")
+        process = self.popen([sys.executable, "-c", (
+            "import fcntl, os\n"
+            "fd = os.open('p', os.O_RDONLY)\n"
+            "fcntl.lockf(fd, fcntl.LOCK_SH, 1)\n"
+            "os.set_inheritable(fd, True)\n"
+            "os.execv('./sleep', ['sleep', '1000'])\n")])
+        wait_until(lambda: b"sleep\0" in self.command_of(process.pid))
+        self.fails(1, "not running: .*/p is locked by pid %d .*, which is "
+                   "not its daemon" % process.pid, "-p", self.p, "--stop")
+        self.assertIsNone(process.poll())
+
+    # Where /proc does not tell
+
+    NO_PROC = (
+        "import builtins, os\n"
+        "def hide(owner, name):\n"
+        "    plain = getattr(owner, name)\n"
+        "    def hidden(path, *args, **options):\n"
+        "        if str(path).startswith('/proc'):\n"
+        "            raise FileNotFoundError(2, 'no /proc')\n"
+        "        return plain(path, *args, **options)\n"
+        "    setattr(owner, name, hidden)\n"
+        "for name in 'stat', 'listdir', 'scandir', 'readlink':\n"
+        "    hide(os, name)\n"
+        "hide(builtins, 'open')\n")
+
+    def without_proc(self, *args):
+        return self.python(
+            self.NO_PROC + "import daemonize, sys\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", *args)
+
+    def test_without_proc_the_number_must_agree(self):
+        self.assertEqual(self.without_proc("-p", self.p, "sleep", "1000"),
+                         (0, "", ""))
+        pid = self.pid()
+        self.assertEqual(self.without_proc("-p", self.p, "--status"),
+                         (0, "running, pid %d\n" % pid, ""))
+        self.write("p", "999999999\n")
+        status, _, err = self.without_proc("-p", self.p, "--stop")
+        self.assertEqual(status, 1)
+        self.assertRegex(err, "is locked by pid %d, which is not its daemon"
+                         % pid)
+        self.assertTrue(os.path.exists(self.p))     # it may be the daemon
+        self.write("p", "%d\n" % pid)
+        self.assertEqual(self.without_proc("-p", self.p, "--stop"),
+                         (0, "", ""))
+        self.assert_nothing_left()
+
+    def test_without_proc_what_a_leader_leaves_ends_too(self):
+        for options in [], ["-w", "2"]:
+            self.assertEqual(self.without_proc(
+                "-p", self.p, *options, "--wait", "0", "--", "sh", "-c",
+                "sleep 1000 & echo >up; wait"), (0, "", ""))
+            wait_until(lambda: os.path.exists(self.path("up")))
+            self.assertEqual(self.without_proc("-p", self.p, "--stop"),
+                             (0, "", ""))
+            self.assert_nothing_left()
+            os.remove(self.path("up"))
+
+    def test_the_proc_of_another_pid_namespace(self):
+        inner = ["unshare", "-pf", "--kill-child"]      # no --mount-proc
+        if not ROOT or subprocess.call([*inner, "true"],
+                                       stderr=subprocess.DEVNULL):
+            self.skipTest("cannot unshare here")
+        start = "\"$@\" -p p sleep 1000 || exit 1\n"
+        status, out, err = self.call([
+            *inner, "sh", "-c", start + "kill -9 $(cat p)\n" + start +
+            "\"$@\" -p p --status && \"$@\" -p p --stop", "sh", *self.CLI])
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Arunning, pid \d+\n\Z")
+
+    # What fails
+
+    def failing(self, setup, *args):
+        return self.python(
+            "import daemonize, errno, fcntl, os, sys\n" + setup +
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", *args)
+
+    def test_status_is_4_where_the_file_cannot_be_looked_at(self):
+        self.write("p", "999999999\n")
+        for name in "fstat", "lstat":
+            for error, text in (("EOVERFLOW", "Value too large for defined "
+                                 "data type"), ("EACCES",
+                                                "Permission denied")):
+                setup = (
+                    "plain = os.%s\n"
+                    "def fails(what):\n"
+                    "    if os.path.basename(str(what if 'l' in %r else "
+                    "os.readlink('/proc/self/fd/%%d' %% what))) == 'p':\n"
+                    "        raise OSError(errno.%s, os.strerror(errno.%s))\n"
+                    "    return plain(what)\n"
+                    "os.%s = fails\n" % (name, name[0], error, error, name))
+                self.assertEqual(self.failing(setup, "-p", self.p,
+                                              "--status"),
+                                 (4, "", "daemonize: cannot look at %s: %s\n"
+                                  % (self.p, text)))
+
+    def test_where_locks_are_refused_no_pidfile_is_left(self):
+        for error in "ENOLCK", "ENOSYS", "EOPNOTSUPP":
+            for call in "lockf", "fcntl":
+                setup = (
+                    "plain = fcntl.%s\n"
+                    "def refused(fd, command, *args):\n"
+                    "    if %r == 'fcntl' and command not in (\n"
+                    "            fcntl.F_GETLK, fcntl.F_SETLK):\n"
+                    "        return plain(fd, command, *args)\n"
+                    "    raise OSError(errno.%s, os.strerror(errno.%s))\n"
+                    "fcntl.%s = refused\n" % (call, call, error, error, call))
+                for options in [], ["-f"]:
+                    status, _, err = self.failing(
+                        setup, "-p", self.p, *options, "true")
+                    if call == "fcntl" and not err:
+                        continue        # not asked: nobody was in the way
+                    self.assertEqual(status, 125)
+                    self.assertRegex(err, r"\Adaemonize: cannot .*/p: .*; "
+                                     "put the pidfile on a local file "
+                                     r"system\n\Z")
+                    self.assertFalse(os.path.exists(self.p))
+        self.write("p", "")         # it was there before
+        self.failing(setup, "-p", self.p, "true")
+        self.assertTrue(os.path.exists(self.p))
+
+
 class ProxyTest(SupervisedTestCase):
     """Supervisors that restart nothing: for the log, or as PID 1."""
 
@@ -5262,35 +5970,6 @@ class ReadinessTest(NotifyTestCase):
             self.ok("-p", self.p, "--stop")
             self.assert_nothing_left()
 
-    def test_a_start_while_an_earlier_starter_is_still_there(self):
-        """Its own starter is known as such all the same, a little later."""
-        self.write("p", "")
-        byte = (1 << 30) + 1
-        earlier = self.hold_lock(self.p, byte, write=True)
-        self.write("program.py", (
-            "import daemonize, sys\n"
-            "poll = daemonize._poll\n"
-            "daemonize._poll = lambda condition, _: poll(condition, 1000)\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
-        launcher = self.popen([
-            sys.executable, "program.py", "-p", self.p, "--wait", "1000",
-            "--", "sh", "-c", "sleep 1000 & touch up; wait"])
-        wait_until(lambda: self.read("p"))
-        os.kill(earlier, signal.SIGKILL)
-        self.await_file("up")
-        with open(self.p) as file:
-            wait_until(lambda: self.holder(file, byte) not in (None, earlier))
-        self.ok("-p", self.p, "--stop")     # with the child
-        launcher.communicate(timeout=60)
-        self.assert_nothing_left()
-
-    @staticmethod
-    def holder(file, byte):
-        import daemonize
-        pidfile = daemonize._PidFile.__new__(daemonize._PidFile)
-        pidfile.fd, pidfile.path = file.fileno(), file.name
-        return pidfile.holder(byte)
-
     def test_the_lingering_starter_keeps_no_pipe_of_ours(self):
         reader, writer = os.pipe()
         self.assertEqual(self.python(
@@ -5339,33 +6018,28 @@ class ReadinessTest(NotifyTestCase):
         wait_until(lambda: marked(self.dir) == [pid])
         self.stop()
 
-    def test_descriptors_that_are_passed_are_closed_at_once(self):
-        """Also one of which closing would take its time: SO_LINGER."""
-        import daemonize
-        before = sorted(os.listdir("/dev/fd"))
-        listener = daemonize._NotifySocket(None)
-        with socket.socket() as server, socket.socket() as client:
-            server.bind(("127.0.0.1", 0))
-            server.listen(1)
-            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
-                              struct.pack("ii", 1, 60))
-            client.connect(server.getsockname())
-            client.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                while True:
-                    client.send(bytes(1 << 16))
-            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-                sender.sendmsg([b"BARRIER=1"], [(
+    def test_a_descriptor_that_is_passed_costs_no_lock(self):
+        """One of the pidfile, which to close would drop it."""
+        launcher = self.launch("-r", *self.service("touch up", "await go",
+                                                   "READY=1"))
+        self.await_file("up")
+        worker = self.workers()[0][1]
+        address = self.environ_of(worker, "NOTIFY_SOCKET")
+        with open(self.p) as file, socket.socket(
+                socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            supervisor = self.pid()
+            for fds in [file.fileno()], [file.fileno()] * 250:
+                sender.sendmsg([b"STATUS=x"], [(
                     socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(
-                        "iii", client.fileno(), 0, sender.fileno()))], 0,
-                    listener.address.replace("@", "\0", 1))
-            client.close()
-            began = time.monotonic()
-            self.assertEqual(len(listener.receive(os.getpid())), 1)
-            listener.discard(1 << 20)   # close(2) may fail, too
-            self.assertLess(time.monotonic() - began, 30)
-        listener.close()
-        self.assertEqual(sorted(os.listdir("/dev/fd")), before)
+                        "%di" % len(fds), *fds))], 0,
+                    address.replace("@", "\0", 1))
+            opened = "/proc/%d/fd" % supervisor
+            before = len(os.listdir(opened))
+            self.touch("go")
+            self.ends(launcher, 0)      # so all has been heard
+            self.assertEqual(locked_by(file, 0), supervisor)
+            self.assertLessEqual(len(os.listdir(opened)), before)
+        self.stop()
 
     @unittest.skipUnless(LINUX, "the kernel names senders on Linux")
     def test_whom_it_believes(self):
