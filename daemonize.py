@@ -66,7 +66,7 @@ else:
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
            "ready", "supervise", "fork_processes", "task_id", "status",
            "send_signal", "stop", "Daemon", "main"]
-__version__ = "1.2.0"
+__version__ = "1.3.0"
 
 
 # ---- The platform -------------------------------------------------------
@@ -939,7 +939,7 @@ class _PidFile:
                     time.sleep(0.001)   # the dying lose their locks first
                     continue
                 self.refuse_foreign(pid)
-                return pid, "" if holder == pid else (
+                return pid, "" if holder else (     # behind a stranger, say
                     f"pid {pid} has let its lock on {self.path} go")
             if holder is None:
                 break
