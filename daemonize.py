@@ -82,6 +82,7 @@ _FDS = ("/proc/self/fd" if _LINUX else
         "/dev/fd" if sys.platform == "darwin" else "")
 _BOOTTIME = getattr(time, "CLOCK_BOOTTIME", 7)  # of /proc/PID/stat; PyPy: 7
 _pidfd_open = getattr(os, "pidfd_open", None)   # Linux 5.3, CPython 3.9
+_PROCESS_GROUP = 4      # PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9
 _ABSTRACT = _LINUX      # sockets that are no files, and say who has written
 # glibc's and musl's struct flock with 64-bit offsets: the native alignment of
 # q gives the padding, which differs on 32-bit x86 and ARM.  macOS and the
@@ -363,6 +364,11 @@ def _proc(pid: int | str, name: str) -> bytes:
         return b""
 
 
+def _proc_tells_all() -> bool:
+    """hidepid= hides other users' processes, and what is not dumpable."""
+    return _has_proc() and bool(_proc(1, "stat"))
+
+
 def _proc_stat(pid: int) -> list[bytes]:
     """/proc/PID/stat from the state on, which proc(5) counts as field 3."""
     return _proc(pid, "stat").rpartition(b")")[2].split() or [b""]
@@ -431,24 +437,30 @@ def _uid_of(pid: int) -> int | None:
     return uids[1] if uids else None
 
 
-def _has_open(pid: int, file: os.stat_result) -> bool:
+def _has_open(pid: int, file: os.stat_result, byte: int | None = None
+              ) -> bool:
     """Has that process this file open?  OSError if it cannot be told.
 
-    First where our own have their pidfile: another of its descriptors may
-    be on a hung file system.
+    With a byte: and read-locked by its own table of descriptors, where the
+    kernel tells (as it tells "ino:", Linux 5.14).  On a descriptor that can
+    be ours, which is not below 10: sudo and its like let only 0, 1 and 2 in.
+    First where ours is: another may be on a hung file system.
     """
     def is_it(name: str) -> bool:
         try:
-            return os.path.samestat(os.stat(f"{directory}/{name}"), file)
-        except PermissionError:
-            raise
+            if byte is not None and int(name) < _LOWEST or (
+                    not os.path.samestat(os.stat(f"{fds}/{name}"), file)):
+                return False
         except OSError:
             return False        # just closed, or its disk has trouble
+        told = _proc(pid, f"fdinfo/{name}")
+        return byte is None or b"\nino:" not in told or any(
+            b" POSIX " in line and b" READ " in line
+            and line.endswith(b" %d %d" % (byte, byte))
+            for line in told.split(b"\n"))
 
-    directory = f"{_PROC}/{pid}/fd"
-    if not _has_proc():
-        raise FileNotFoundError(errno.ENOENT, "no /proc")
-    with os.scandir(directory) as entries:
+    fds = f"{_PROC}/{pid}/fd"
+    with os.scandir(fds if _has_proc() else "") as entries:
         return is_it(str(_HIGH)) or any(is_it(entry.name)
                                         for entry in entries)
 
@@ -507,8 +519,7 @@ class _Group:
 
     The number stays taken as long as a member bears it, or the leader until
     it is reaped; a moment later it may be a stranger's.  A pidfd of the
-    leader reaches the group and nobody else, also when that is reaped
-    (PIDFD_SIGNAL_PROCESS_GROUP, Linux 6.9).
+    leader reaches the group and nobody else, also when that is reaped.
     """
 
     def __init__(self, number: int, session: int, pidfd: int = -1) -> None:
@@ -521,7 +532,8 @@ class _Group:
         """False where nothing was left, or nothing that we may signal."""
         try:
             if self.pidfd >= 0:
-                signal.pidfd_send_signal(self.pidfd, number, None, 4)
+                signal.pidfd_send_signal(self.pidfd, number, None,
+                                         _PROCESS_GROUP)
                 return True
         except OSError as error:
             if error.errno != errno.EINVAL:     # of an older kernel
@@ -530,11 +542,17 @@ class _Group:
         return (_session_of(self.number) in (None, self.session)
                 and _kill(-self.number, number))
 
+    def end(self, number: int) -> None:
+        self.signal(number)
+        self.signal(signal.SIGCONT)     # it may be stopped
+
     def is_empty(self) -> bool:
-        """Zombies count as gone, and whom we may not signal."""
+        """Zombies count as gone, where /proc tells them, and whom we may
+        not signal.
+        """
         if not self.signal(0):
             return True
-        if not _has_proc():
+        if not _proc_tells_all():
             return False
         self.members = ([pid for pid in self.members if self.has(pid)] or
                         [pid for pid in _pids() if self.has(pid)])
@@ -563,7 +581,7 @@ def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EMFILE):
                 raise
-            moved = fcntl.fcntl(fd, dup, min(floor, 10))
+            moved = fcntl.fcntl(fd, dup, min(floor, _LOWEST))
         os.set_inheritable(moved, inheritable)
     os.close(fd)
     return moved
@@ -729,15 +747,18 @@ _DAEMON_BYTE = 0
 _CHANGE_BYTE = 1 << 30
 _CHANGE_TIMEOUT = 10.0          # seconds
 _MARKS = 10 ** 7                # so many marks there are
-_STRANGERS = 4, 1000, 0.002     # of their locks so many are looked at at
-                                # least, at most, and seconds for those
+_FEW = 9        # below it bytes are looked at whatever it takes
+_MOST_STRANGERS = 1000          # whose locks are looked at, in this time
+_PATIENT = 0.002                # seconds
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
+_LOWEST = 10    # where RLIMIT_NOFILE is low
 
 
 class _PidFile:
     """An open pidfile; with O_RDWR to be written, and created."""
 
     is_kept = False         # by its holder, who would lose the lock by closing
+    is_known = False        # to be a pidfile, whatever it holds
 
     def __init__(self, path: str, flags: int = os.O_RDONLY,
                  owner: int | None = None) -> None:
@@ -776,8 +797,8 @@ class _PidFile:
 
     def lock_in(self, first: int, length: int, writer: bool = False
                 ) -> tuple[int, int, int, bool] | None:
-        """F_GETLK: (start, length, pid, whether it is like ours) of a lock
-        that another has there: ours are read locks of one byte.
+        """F_GETLK: (start, length, pid, is it a read lock?) of a lock that
+        another has there.
 
         It names one of them, and length is 0 if that has no end.
         """
@@ -792,14 +813,14 @@ class _PidFile:
         else:
             start, length, pid, kind, _, _ = answer
         return None if kind == fcntl.F_UNLCK else (
-            start, length, pid, kind == fcntl.F_RDLCK and length == 1)
+            start, length, pid, kind == fcntl.F_RDLCK)
 
     def holder(self, byte: int, writer: bool = False) -> int | None:
         """The pid of the first other process that has it locked."""
         found = self.lock_in(byte, 1, writer)
         return None if found is None else found[2]
 
-    def counts(self, pid: int, number: int | None = None) -> bool:
+    def counts(self, pid: int, byte: int, number: int | None = None) -> bool:
         """Can this process, which a lock names, have been started here?
 
         number is the one in the file: where /proc does not tell what the
@@ -810,15 +831,22 @@ class _PidFile:
             return False        # ours was the number of somebody dead
         info = self.info()
         try:
-            # What is set-user-ID anybody can start, with what he has locked
-            return _has_open(pid, info) and not os.stat(
-                f"{_PROC}/{pid}/exe").st_mode & (stat.S_ISUID | stat.S_ISGID)
+            # What is set-user-ID anybody can start, with what he has locked.
+            # (One whose first thread has ended shows neither of the two.)
+            if _has_proc():
+                mode = os.stat(f"{_PROC}/{pid}/exe").st_mode
+                return (not mode & (stat.S_ISUID | stat.S_ISGID)
+                        and _has_open(pid, info, byte))
         except OSError:
             pass
-        if number is not None:
-            return pid == number and _group_of(pid) is not None     # it lives
-        return (bool(_ids(pid, "Uid")) or _kill(pid, 0)
-                or info.st_uid != os.geteuid())
+        # Of an ordinary user's file whoever he may not signal is no holder,
+        # and no worker whom /proc knows and hides: it was root's, or shy
+        is_hidden = not _ids(pid, "Uid")
+        is_mine = info.st_uid == os.geteuid() != 0
+        if number is None:
+            return not is_mine or is_hidden and _kill(pid, 0)
+        return pid == number and _group_of(pid) is not None and (
+            not is_mine or is_hidden or _kill(pid, 0))
 
     def is_users(self, pid: int) -> bool:
         """By its users; True where they are hidden.
@@ -830,16 +858,19 @@ class _PidFile:
         return uids <= {0, info.st_uid, self.owner} or (
             info.st_uid == 0 and gids == {info.st_gid})
 
-    def is_marked(self, pid: int | None) -> bool:
+    def is_owners(self, pid: int) -> bool:
+        """Who could put any pid and any mark on the file names himself."""
+        return {*_ids(pid, "Uid")} == {self.info().st_uid}
+
+    def is_marked(self, pid: int) -> bool:
         """Is this living process the one whose mark is on the file?
 
-        The file's owner could put any there: so an ordinary one's tells of
-        himself alone.  And each comes again after 10^7 ticks (28 hours), for
-        those who wait for that: by the seconds they are known.
+        Each mark comes again after 10^7 ticks (28 hours), for who waits for
+        that: by the seconds he is known.
         """
         info = self.info()
-        if not pid or not info.st_mtime_ns % 10 ** 9 == _mark(pid) != 0 or (
-                info.st_uid not in (0, os.geteuid(), _uid_of(pid))):
+        if not info.st_mtime_ns % 10 ** 9 == _mark(pid) != 0 or not (
+                info.st_uid in (0, os.geteuid()) or self.is_owners(pid)):
             return False
         turn = _MARKS / os.sysconf("SC_CLK_TCK")
         later = (_start_time(pid) or 0.0) - int(info.st_mtime)
@@ -852,38 +883,39 @@ class _PidFile:
         if byte == _DAEMON_BYTE and self.is_marked(pid):
             return True
         return self.lock_in(byte, 1) == (byte, 1, pid, True) and (
-            self.counts(pid, self.number()) if byte == _DAEMON_BYTE else
-            self.is_worker(pid))
+            self.counts(pid, byte, self.number() or 0)
+            if byte == _DAEMON_BYTE else self.is_worker(pid, byte))
 
-    def is_worker(self, pid: int) -> bool:
-        return _group_of(pid) == pid and self.counts(pid)
+    def is_worker(self, pid: int, byte: int) -> bool:
+        return _group_of(pid) == pid and self.counts(pid, byte)
 
     def workers(self) -> tuple[list[tuple[int, int]], list[int]]:
         """([(number, pid)], [pid of a stranger in the workers' bytes])
 
         A worker has locked its byte alone, and leads its process group;
-        else it is somebody's backup program.  Of somebody who takes
-        thousands of bytes the first are looked at, from below: each question
-        takes the kernel a walk through all of them.
+        else it is somebody's backup program.  (-2: hidden from us, and may
+        be one.)  Of somebody who takes thousands of bytes only some are
+        looked at: each question takes the kernel a walk through all of them.
         """
         workers = []
         strangers: list[int] = []
-        ranges = [(1, _CHANGE_BYTE)]
-        least, most, seconds = _STRANGERS
-        deadline = time.monotonic() + seconds
-        while ranges and (len(strangers) < least or len(strangers) < most
-                          and time.monotonic() < deadline):
+        ranges = [(_FEW, _CHANGE_BYTE), (1, _FEW)]
+        deadline = time.monotonic() + _PATIENT
+        while ranges:
             first, end = ranges.pop()
+            if first > _FEW and (len(strangers) > _MOST_STRANGERS
+                                 or time.monotonic() > deadline):
+                break
             found = self.lock_in(first, end - first) if first < end else None
             if found is None:
                 continue
-            start, length, pid, is_ours = found
+            start, length, pid, is_read = found
             ranges += [(start + length if length else end, end),
                        (first, start)]
-            if is_ours and pid < 1 and pid != -1:
-                raise DaemonizeError(f"{self.path} is held by {_who(0)}")
-            if (is_ours and pid > 0 and pid not in strangers
-                    and self.is_worker(pid)):
+            if length == 1 and is_read and pid < 1 and pid != -1:
+                strangers.append(-2)
+            elif (length == 1 and is_read and pid > 0 and pid not in strangers
+                    and self.is_worker(pid, start)):
                 workers.append((start - 1, pid))
             else:
                 strangers.append(pid)
@@ -895,6 +927,8 @@ class _PidFile:
             text = os.pread(self.fd, 65, 0)
         number = text.strip() or b"0"
         if len(text) > 64 or not number.isdigit():
+            if self.is_known:
+                return None
             raise DaemonizeError(f"{self.path} is no pidfile: it holds "
                                  "something that is no pid")
         return int(number) or None
@@ -909,8 +943,9 @@ class _PidFile:
     def refuse_foreign(self, daemon: int | None) -> None:
         """Root believes no file that somebody else can write."""
         info = self.info()
-        if os.geteuid() == 0 and (info.st_mode & 0o022 or info.st_uid not in (
-                0, self.owner, daemon and _uid_of(daemon))):
+        if os.geteuid() == 0 and (info.st_mode & 0o022 or not (
+                info.st_uid in (0, self.owner)
+                or daemon and self.is_owners(daemon))):
             raise DaemonizeError(
                 f"{self.path} is not trusted: user {_user_name(info.st_uid)}"
                 f" or others can write it (mode {info.st_mode & 0o777:04o})")
@@ -927,11 +962,13 @@ class _PidFile:
         has byte 2^30 locked until all agree.
         """
         seen = -2
+        looks = 0
         deadline = time.monotonic() + _CHANGE_TIMEOUT
         while True:
             # In this order: a daemon locks before its pid is written
             pid, lock = self.number(), self.lock_in(_DAEMON_BYTE, 1)
-            _, _, holder, is_ours = lock or (0, 0, None, False)
+            _, length, holder, is_read = lock or (0, 0, None, False)
+            is_ours = length == 1 and is_read
             if pid and pid not in (os.getpid(), asking) and (
                     self.is_marked(pid)):
                 if holder != pid and _is_exiting(pid) and (
@@ -945,15 +982,17 @@ class _PidFile:
                 break
             if is_ours and holder < 1 and holder != -1:
                 return 0, f"{self.path} is held by {_who(0)}"
-            if is_ours and holder > 0 and self.counts(holder, pid or 0):
+            if is_ours and holder > 0 and self.counts(holder, _DAEMON_BYTE,
+                                                      pid or 0):
                 self.refuse_foreign(holder)
                 return holder, ""
-            if holder == seen or self.is_locked:
+            if holder == seen or self.is_locked or looks > 5:
                 break           # nobody was changing the file in between
             changing = self.holder(_CHANGE_BYTE, writer=True)
             if changing and time.monotonic() > deadline:
                 break
             seen = -2 if changing else holder
+            looks += not changing       # strangers may come and go
             time.sleep(0.001)
         self.refuse_foreign(None)
         return None, "" if holder is None else self.held_by(holder)
@@ -970,6 +1009,8 @@ class _PidFile:
             workers, strangers = ([], []) if pid == 0 else self.workers()
             if pid is None:
                 self.content()      # raises where that is no pid
+                if -2 in strangers:
+                    raise DaemonizeError(f"{self.path} is held by {_who(0)}")
             if pid is not None or not workers or self.judge()[0] is None:
                 return pid, but, workers, strangers
 
@@ -993,8 +1034,10 @@ class _PidFile:
                 self.is_locked = _poll(self.try_lock, patience)
             if self.is_locked:
                 return
-            before, holder = holder, self.holder(_CHANGE_BYTE)
-            if holder == before:
+            found = self.lock_in(_CHANGE_BYTE, 1)
+            before, holder = holder, found and found[2]
+            # A read lock is no starter's: those who pass it round are one
+            if holder == before or patience and found and found[3]:
                 raise DaemonizeError(
                     f"{self.path} is locked by {_who(holder)}")
             patience = _CHANGE_TIMEOUT
@@ -1006,7 +1049,7 @@ class _PidFile:
     def remove_empty(self) -> None:
         """After a failure: what we have made is not to stay."""
         with _doing(f"remove {self.path}"):
-            if not self.info().st_size:
+            if not self.info().st_size and self.is_current():
                 os.unlink(self.path)
 
     def is_current(self) -> bool:
@@ -1047,7 +1090,7 @@ class _PidFile:
 
         In one write, filled up to the old length, so that no reader ever
         sees an empty or a mixed number.  Then its mark; group is a gid, or
-        -1.  Not the file's owner can do without: then locks alone tell.
+        -1.  Who is not the file's owner does without: then locks alone tell.
         """
         text = b"%d\n" % pid
         with _doing(f"write {self.path}"):
@@ -1057,21 +1100,26 @@ class _PidFile:
             os.ftruncate(self.fd, len(text))
             started = _start_time(pid) or time.time()
             stamp = int(started) * 10 ** 9 + _mark(pid)
-            try:
-                os.fchown(self.fd, -1, group)
-                os.utime(self.fd, ns=(stamp, stamp))
-            except PermissionError:
-                pass
+        try:
+            os.fchown(self.fd, -1, group)
+        except OSError:
+            pass                # nor can all file systems do it
+        try:
+            os.utime(self.fd, ns=(stamp, stamp))
+        except OSError:
+            pass                # the same
 
     def remove_if_free(self) -> None:
         """Under byte 2^30: removes the file, unless somebody has it.
 
-        Where /proc does not tell of him, whoever has locked byte 0 may.
+        Where /proc does not tell, whoever has locked byte 0 may, whatever
+        the file says.
         """
         self.lock()
-        pid, but, workers, _ = self.state()
-        if (pid is None and not workers and self.is_current()
-                and (_has_proc() or not but)):
+        pid, _, workers, _ = self.state()
+        holder = self.holder(_DAEMON_BYTE) or 0
+        if not (pid is not None or workers or not self.is_current() or
+                holder > 0 and self.counts(holder, _DAEMON_BYTE, holder)):
             with _doing(f"remove {self.path}"):
                 try:
                     os.unlink(self.path)
@@ -1094,7 +1142,7 @@ class _PidFile:
 # ---- Ending others -------------------------------------------------------
 
 class _Target:
-    """A process that holds a byte of a pidfile, to be signalled.
+    """The daemon or a worker of a pidfile, to be signalled.
 
     Its pid was read a moment ago, and may be somebody else's by now.  So it
     is pinned by a pidfd first, and then asked for again: then the pidfd is
@@ -1121,9 +1169,19 @@ class _Target:
         return self.pidfile.is_held_by(self.byte, self.pid)
 
     def who(self) -> str:
-        return _who(self.pid) if self.left is None else (
-            f"what is left of the process group of pid {self.pid}: pid " +
-            ", ".join(map(str, self.left.members)))
+        if self.left is None:
+            return _who(self.pid)
+        members = ", ".join(map(str, self.left.members))
+        return (f"what is left of the process group of pid {self.pid}" +
+                f" (pid {members})" * bool(members))
+
+    def supervises(self) -> bool:
+        """Has it a child that leads a group?  Then that may be a worker,
+        also one that has closed all its descriptors.
+        """
+        family = [b"%d" % self.pid, b"%d" % (self.session or 0)]
+        return any(_group_of(pid) == pid and
+                   _proc_stat(pid)[1:4:2] == family for pid in _pids())
 
     def signal(self, *numbers: int) -> None:
         self.last = numbers[0]
@@ -1218,16 +1276,22 @@ def _end(targets: list[_Target], schedule: list[tuple[int, float]],
     return rest or schedule[-1:]
 
 
-def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
-                 waiting: _Waiting) -> list[int]:
-    """Ends the workers that a killed supervisor has left; their pids."""
+def _workers_of(pidfile: _PidFile) -> list[_Target]:
+    """Pinned: when they are dead, no lock tells of what they have left."""
     found = [_Target(pidfile, 1 + number, pid)
              for number, pid in pidfile.workers()[0]]
-    targets = [target for target in found if target.is_it()]
+    return [target for target in found if target.is_it()]
+
+
+def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
+                 waiting: _Waiting, known: Sequence[_Target] = ()
+                 ) -> list[int]:
+    """Ends the workers that a killed supervisor has left; their pids."""
+    targets = [*known, *_workers_of(pidfile)]
     try:
         _end(targets, schedule, waiting)
     finally:
-        for target in found:
+        for target in targets:
             target.close()
     return [target.pid for target in targets]
 
@@ -1268,7 +1332,7 @@ def _peek(pid: int = -1) -> tuple[int, int]:
     alone tells it from a living member of its group.  Raises
     ChildProcessError.
     """
-    if not hasattr(os, "waitid") or not _has_proc():
+    if not hasattr(os, "waitid") or not _proc_tells_all():
         return os.waitpid(pid, os.WNOHANG)
     info = os.waitid(os.P_ALL if pid < 0 else os.P_PID, max(pid, 0),
                      os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -1713,6 +1777,7 @@ class _LogFile(_Sink):
     """A file, which is descriptor 1, 2 or both."""
 
     pidfile: _PidFile | None = None     # that is held here
+    is_suspect = False                  # it was put there, and stays open
 
     def __init__(self, path: str, size: int | None, keep: int) -> None:
         self.name = path
@@ -1789,15 +1854,18 @@ class _LogFile(_Sink):
         """To close it would drop the lock, and somebody may have put it here.
         """
         if self.pidfile and os.path.samestat(os.stat(file),
-                                             self.pidfile.info()):
+                                             os.fstat(self.pidfile.fd)):
+            self.is_suspect = isinstance(file, int)
             raise OSError(errno.EINVAL, "it is the pidfile")
 
     def reopen(self) -> None:
         try:
             if os.path.exists(self.name):
                 self.refuse_pidfile(self.name)
+            if self.is_suspect:
+                raise OSError(errno.EINVAL, "it was the pidfile")
             fd = _open(self.name, os.O_WRONLY | os.O_APPEND, 0o640)
-            self.refuse_pidfile(fd)     # then it stays open
+            self.refuse_pidfile(fd)     # then it stays open, but only once
         except OSError as error:
             self.complain("reopen", error, os.fstat(self.fd).st_size)
             return
@@ -2076,7 +2144,7 @@ def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
 # ---- Supervision --------------------------------------------------------
 #
 # A crash is back at once, a crash loop costs nothing, and nobody is orphaned:
-# each worker leads a process group, which is killed when the worker ends, and
+# each worker leads a process group, which ends with the worker, and
 # whatever ends the supervisor ends its workers.  After a kill -9, which
 # nothing can answer, the locks on their bytes tell who they are.
 
@@ -2291,7 +2359,8 @@ class _Supervisor:
             if number in orders:
                 orders[number]()
             else:
-                if number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
+                if self.policy.is_proxy and number in (
+                        signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
                     self.passed_on = time.monotonic()
                     self.passed = number
                 self.signal(number)
@@ -2393,12 +2462,6 @@ class _Supervisor:
 
     def bury(self, worker: _Worker, wait_status: int) -> None:
         """After a death."""
-        if self.policy.is_proxy:
-            self.exit_status = _exit_status(wait_status)
-            if time.monotonic() - self.passed_on < _LAST_CALL:
-                self.is_told_to_stop = True     # if it was not something else
-                self.is_wanted = False
-                self.steps[0] = (self.passed, self.steps[0][1])
         self.end_group(worker)
         self.logs.drain(worker.number)
         self.attend(worker)
@@ -2406,6 +2469,10 @@ class _Supervisor:
         what = f"worker {worker.number} (pid {worker.pid}) {how}"
         worker.pid = 0
         ran = time.monotonic() - worker.began
+        if self.policy.is_proxy:
+            self.exit_status = _exit_status(wait_status)
+            self.is_told_to_stop |= (       # if that was not something else
+                time.monotonic() - self.passed_on < _LAST_CALL)
         if not self.told.closed and _await_readable(0, self.told.fileno()):
             self.hear()         # it knows better why its exec has failed
         if self.is_on_trial(worker, wait_status):
@@ -2419,6 +2486,9 @@ class _Supervisor:
         elif not self.failure and (any(self.logs.sinks)
                                    or not self.policy.is_proxy):
             self.logs.say(what)         # as PID 1 the status says it all
+        if worker.left and self.is_wanted:      # of a proxy's command
+            self.is_wanted = False
+            self.steps[0] = (self.passed, self.steps[0][1])
 
     def end_group(self, worker: _Worker) -> None:
         """What a worker has left that died by itself is KILLed, before its
@@ -2427,13 +2497,12 @@ class _Supervisor:
         the group's number is nobody else's.
         """
         left = _Group(worker.pid, os.getsid(0))
-        if self.is_wanted or self.step == signal.SIGKILL:
+        if self.step == signal.SIGKILL or self.is_wanted and not self.passed:
             left.signal(signal.SIGKILL)
             _reap(worker.pid)
             return
         if self.step:
-            left.signal(self.step)
-            left.signal(signal.SIGCONT)
+            left.end(self.step)
         worker.left = left
         self.pause = 0.001
 
@@ -2481,11 +2550,12 @@ class _Supervisor:
             self.step, seconds = self.steps.pop(0)
             self.next_step = now + seconds
             self.signal(self.step)
+            for worker in self.workers:
+                if worker.left:
+                    worker.left.end(self.step)
 
     def signal(self, number: int) -> None:
         for worker in self.workers:
-            if worker.left:
-                worker.left.signal(number)
             if not worker.pid:
                 continue
             try:
@@ -2588,10 +2658,10 @@ class _Supervisor:
         if os.getpid() != self.pid:
             return
         for worker in self.workers:
-            pid = worker.left.number if worker.left else worker.pid
-            if pid:
-                _kill(-pid)
-                _reap(pid)
+            left = worker.left or _Group(worker.pid, os.getsid(0))
+            if left.number:
+                left.signal(signal.SIGKILL)
+                _reap(left.number)
         self.logs.end()
         os.environ.pop(_WORKER, None)
         signal.set_wakeup_fd(self.woken)
@@ -2658,6 +2728,7 @@ class _Start:
         self.umask = umask
         self.identity = (None if user is None and group is None
                          else _Identity(user, group))
+        self.owner = self.identity.uid if self.identity else None
         self.wait = _seconds(wait)
         self.foreground = foreground
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
@@ -2690,9 +2761,8 @@ class _Start:
 
     def acquire(self) -> None:
         """In the starter: opens the pidfile and locks it for the start."""
-        owner = self.identity.uid if self.identity else None
         while self.path is not None and self.pidfile is None:
-            pidfile = _PidFile(self.path, os.O_RDWR, owner)
+            pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
             try:
                 is_ours = pidfile.acquire(self.launcher)
             except DaemonizeError as error:
@@ -2718,7 +2788,8 @@ class _Start:
             _expect(b"L", heard)
             if not pidfile.is_current():
                 raise DaemonizeError(f"{self.path} was replaced by somebody")
-            pidfile.write(pid, self.identity.gid if self.identity else -1)
+            pidfile.write(pid, self.identity.gid if self.identity else
+                          os.getegid() if os.geteuid() == 0 else -1)
             _tell(said, b"G")
             pidfile.unlock()
         said.close()
@@ -2729,7 +2800,7 @@ class _Start:
             return
         _expect(b"A", heard)
         with _doing(f"open {self.path}"):
-            pidfile = _PidFile(self.path)
+            pidfile = _PidFile(self.path, owner=self.owner)
         pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
         pidfile.hold(_DAEMON_BYTE)
         pidfile.path = os.path.abspath(self.path)   # for after the chdir
@@ -2967,7 +3038,7 @@ class _Start:
         return ""
 
     def has_ended(self) -> bool:
-        """The daemon; it is not reaped before clean_up()."""
+        """The daemon; where _peek() can do that it is not reaped yet."""
         if not self.ended:
             pid, self.wait_status = _peek(self.daemon)
             self.ended = pid != 0
@@ -3029,7 +3100,8 @@ class _Start:
                 if number != signal.SIGKILL)
             self.await_end(deadline - time.monotonic())
             left = _Group(self.daemon, os.getsid(0))
-            if self.ended and left.signal(signal.SIGTERM):
+            if self.ended:
+                left.end(signal.SIGTERM)
                 _poll(left.is_empty, deadline - time.monotonic())
         except PermissionError:
             pass                # clean_up() will say so
@@ -3112,7 +3184,7 @@ class _Start:
                 if not self.has_ended():
                     with _doing(f"end pid {self.daemon}"):
                         os.kill(self.daemon, signal.SIGKILL)
-                _kill(-self.daemon)     # it is not reaped: nobody else's
+                _kill(-self.daemon)     # not reaped yet: see _peek()
                 _reap(self.daemon)
             if self.policy and self.pidfile:    # of a killed supervisor
                 _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)],
@@ -3682,11 +3754,17 @@ def _daemon_of(pidfile: _PidFile) -> _Target:
         target.close()
 
 
-def _clear(path: str, owner: int | None = None) -> str:
-    """Removes a dead daemon's pidfile; returns why it could not."""
+def _clear(path: str, owner: int | None = None,
+           known: os.stat_result | None = None) -> str:
+    """Removes a dead daemon's pidfile; returns why it could not.
+
+    known was locked by a daemon: it is nobody's app.py.
+    """
     try:
         if os.path.lexists(path) and not _SELF.open_here(path):
             with _PidFile(path, os.O_RDWR, owner) as pidfile:
+                pidfile.is_known = known is not None and os.path.samestat(
+                    known, pidfile.info())
                 pidfile.remove_if_free()
     except DaemonizeError as error:
         return str(error)
@@ -3712,9 +3790,8 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
     """Signal the running daemon, and nobody else.
 
     sig is a number or a name, "HUP" or "SIGHUP".  Raises ValueError for an
-    unknown one, NotRunning, and DaemonizeError without permission or if the
-    kernel does not name the daemon.  The pid in the file alone is never
-    believed.
+    unknown one, NotRunning, and DaemonizeError without permission.  The pid
+    in the file alone is never believed.
     """
     _require_posix()
     _send_signal(_path(pidfile), _signal_number(sig))
@@ -3748,13 +3825,16 @@ def _stop(path: str, schedule: list[tuple[int, float]],
     try:
         with _opened(path, owner) as pidfile:
             daemon = _find(pidfile)
+            known = pidfile.info() if daemon else None
+            workers: list[_Target] = []
             if daemon:
                 owner = daemon.uid if owner is None else owner
-                workers = [pid for _, pid in pidfile.workers()[0]]
-                if os.getpgrp() in workers:
+                workers = _workers_of(pidfile)
+                if os.getpgrp() in [target.pid for target in workers]:
                     os.setpgid(0, 0)    # a service that restarts itself
-                if workers:     # their supervisor may have the same schedule:
-                    later = [sig for sig, _ in schedule[1:]]    # let it KILL
+                # A supervisor may have the same schedule: let it KILL first
+                if workers or daemon.supervises():
+                    later = [sig for sig, _ in schedule[1:]]
                     schedule = [(sig, seconds + (after == signal.SIGKILL))
                                 for (sig, seconds), after in zip(
                                     schedule, [*later, 0])]
@@ -3762,13 +3842,13 @@ def _stop(path: str, schedule: list[tuple[int, float]],
                     schedule = _end([daemon], schedule, _Waiting(is_shown))
                 finally:
                     daemon.close()
-            left = _end_workers(pidfile, schedule, _Waiting(is_shown))
+            left = _end_workers(pidfile, schedule, _Waiting(is_shown), workers)
     except NotRunning as error:
         why = _clear(path, owner)
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None
     return (f"pid {daemon.pid}" if daemon else
             "the workers that were left: pid " + ", ".join(map(str, left)),
-            _clear(path, owner))
+            _clear(path, owner, known))
 
 
 def stop(pidfile: Path, retry: str | float = _RETRY, *,

@@ -1124,7 +1124,8 @@ os._exit(daemonize.main(sys.argv[2:]))
         self.write("p", "")
         with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
             holders = [5, 7, None, 8]
-            pidfile.holder = lambda byte: holders.pop(0)
+            pidfile.lock_in = lambda byte, length: (
+                byte, length, holders.pop(0), False)
             pidfile.try_lock = lambda: not holders
             patience = daemonize._CHANGE_TIMEOUT
             daemonize._CHANGE_TIMEOUT = 0.01
@@ -3983,8 +3984,8 @@ class GentleTest(SupervisedTestCase):
                 self.script_for("background", self.DEAF))
         self.await_up()
         pid = self.pid()
-        self.fails(124, r"what is left of the process group of pid %d: pid "
-                   r"\d+(, \d+)* did not end in 0.3 s" % pid, "-p", self.p,
+        self.fails(124, r"what is left of the process group of pid %d \(pid "
+                   r"\d+(, \d+)*\) did not end in 0.3 s" % pid, "-p", self.p,
                    "--stop", "--retry", "TERM/0.3")
         self.assertFalse(is_alive(pid))
         self.assertEqual(self.read("got"), "up\nTERM\n")
@@ -4014,6 +4015,90 @@ class GentleTest(SupervisedTestCase):
         wait_until(lambda: self.read("runs") == "run\n" * 2)
         self.assertEqual(self.read("got"), "up\n")
         self.stop()
+
+    def test_what_a_killed_supervisor_was_waiting_for(self):
+        """Its worker is dead: no lock tells of the group any more."""
+        for options in ["-r"], ["-H", "-o", "log"]:
+            for schedule in "0", "TERM/0.2/KILL/20":
+                self.ok("-p", self.p, "--wait", "0", *options, "--",
+                        self.script_for("background", self.DEAF))
+                self.await_up()
+                self.ok("-p", self.p, "--stop", "--retry", schedule)
+                self.assert_nothing_left()
+
+    def test_a_deaf_worker_that_has_closed_its_descriptors(self):
+        """No lock tells of it, so its supervisor has to end it."""
+        self.ok("-p", self.p, "-r", "-R", "TERM/0.3", "--wait", "0", "--",
+                sys.executable, *FAST, "-c", IDLE + (
+                    "import os, signal\n"
+                    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+                    "os.closerange(3, 1024)\n"
+                    "open('up', 'w').close()\n"
+                    "idle()\n"))
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/0.3/KILL/20")
+        self.assert_nothing_left()
+
+    def test_other_signals_are_not_for_what_is_left(self):
+        self.script_for()
+        self.script("server", self.SERVER.replace(
+            "sleep 0.1", "until [ -e go ]; do sleep 0.02; done"))
+        self.ok("-p", self.p, "-r", "--wait", "0", "--", "./start.sh")
+        self.await_up()
+        supervisor = self.pid()
+        stop = self.popen([*self.CLI, "-p", self.p, "--stop"])
+        wait_until(lambda: "TERM" in self.read("got"))
+        for number in signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM:
+            os.kill(supervisor, number)
+        self.await_sleep()
+        self.write("go", "")
+        self.assertEqual(stop.wait(), 0)
+        self.assert_saved()
+
+    def test_a_command_that_takes_its_time_before_it_ends(self):
+        """Twenty seconds, by the clock of its supervisor."""
+        self.script_for()
+        self.script("start.sh", "#!/bin/sh\ntrap 'sleep 1; exit' TERM\n"
+                    "./server & wait\n")
+        self.assertEqual(self.python(
+            "import time\n"
+            "plain = time.monotonic\n"
+            "time.monotonic = lambda: plain() * 20\n"
+            "import daemonize, sys\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-H",
+            "-o", "log", "--retry", "TERM/1000", "--wait", "0", "--",
+            "./start.sh"), (0, "", ""))
+        self.await_up()
+        self.ok("-p", self.p, "--stop", "--retry", "60")
+        self.assert_saved()
+
+    def test_a_signal_that_was_passed_on_ends_nothing(self):
+        """Of a supervisor: workers may die of it, and come back."""
+        self.supervise("-r", "-o", "log")
+        for count in 1, 2:
+            first = self.await_run(0, count)
+            self.ok("-p", self.p, "-s", "QUIT")
+            wait_until(lambda: not is_alive(first))
+            self.await_run(0, count + 1)
+        self.stop()
+
+    @unittest.skipUnless(LINUX and ROOT, "needs root, to hide processes")
+    def test_where_processes_are_hidden(self):
+        """Nobody's, from an ordinary user, and what is not dumpable."""
+        inner = ["unshare", "-mpf", "--kill-child", "--mount-proc"]
+        hide = "mount -o remount,hidepid=4 /proc"
+        if subprocess.call([*inner, "sh", "-c", hide],
+                           stderr=subprocess.DEVNULL):
+            self.skipTest("no hidepid=4 here")
+        os.chmod(self.dir, 0o777)
+        script = self.script_for()
+        status, _, err = self.call([
+            *inner, "sh", "-c", hide + "\n\"$@\" -p p --wait 0 -u nobody -- "
+            "%s || exit 1\nuntil [ -s got ]; do sleep 0.02; done\n"
+            "setpriv --bounding-set -sys_ptrace --inh-caps -sys_ptrace "
+            "\"$@\" -p p --stop; exit $?" % script, "sh", *self.CLI])
+        self.assertEqual((status, err), (0, ""))
+        self.assert_saved()
 
     def test_retry_0_is_term_and_kill_at_once(self):
         for options in [], ["-r"]:
@@ -4160,25 +4245,21 @@ class IdentityTest(SupervisedTestCase):
                     self.fails(1, "already running: .*/p is held by pid %d"
                                % pid, "-p", self.p, "sleep", "9")
                     self.ok("-p", self.p, "-s", "CONT")
-                    status, out, err = self.cli("-vp", self.p, "--stop")
-                    self.assertEqual((status, out), (
-                        0, "daemonize: stopped pid %d\n" % pid))
+                    self.assertEqual(
+                        self.ok("-vp", self.p, "--stop"),
+                        "daemonize: stopped pid %d\n" % pid)
                     self.assertFalse(is_alive(pid))
-                    if os.path.exists(self.p):  # it could be the user's own
-                        self.assertIn("/data", text)
-                        self.assertRegex(err, "the stale pidfile stays: .* "
-                                         "holds something that is no pid\n")
-                        os.remove(self.p)
-                    else:
-                        self.assertEqual(err, "")
+                    self.assertFalse(os.path.exists(self.p))
         self.assertIsNone(victim.poll())
 
     def test_a_restart_ends_the_one_that_holds_the_lock(self):
-        first = self.start("sleep", "1000")
-        self.write("p", "")
-        self.ok("-p", self.p, "--restart", "sleep", "1001")
-        self.assertFalse(is_alive(first))
-        self.assert_alone(self.pid())
+        for text in "", "hello\n":
+            first = self.start("sleep", "1000")
+            self.write("p", text)
+            self.ok("-p", self.p, "--restart", "sleep", "1001")
+            self.assertFalse(is_alive(first))
+            self.assert_alone(self.pid())
+            self.ok("-p", self.p, "--stop")
 
     def test_a_stop_ends_the_supervisor_and_not_its_workers_alone(self):
         supervisor = self.supervise("-w", "2", number=2)
@@ -4300,9 +4381,12 @@ class IdentityTest(SupervisedTestCase):
         self.assertEqual((status, err, out.count("\n")), (0, "", 2))
         self.assertEqual(as_user("-p", self.p, "--restart", *start[2:]),
                          (0, "", ""))
+        # Root's, as a set-user-ID program that the other one has started
+        roots = self.hold_lock(self.p, byte=13, start_new_session=True)
         self.assertEqual(as_user("-p", self.p, "--stop"), (0, "", ""))
         self.assertFalse(os.path.exists(self.p))
         self.assertIsNone(stranger.poll())
+        self.assertTrue(is_alive(roots))
 
     def test_thousands_of_locks_hide_nobody_who_was_there_before(self):
         supervisor = self.supervise("-w", "3", number=3)
@@ -4386,6 +4470,25 @@ class IdentityTest(SupervisedTestCase):
             self.assertNotEqual(self.cli(
                 "-p", self.path("q"), "--stop", *options)[0], 0)
         self.assertTrue(is_alive(victim))
+        # Nor one who has his uid for a while
+        half = self.popen([sys.executable, "-c", (
+            "import os, time\n"
+            "os.setresuid(0, 65534, 0)\n"
+            "print('up', flush=True)\n"
+            "time.sleep(1000)\n")])
+        self.assertEqual(half.stdout.readline(), "up\n")
+        with open("/proc/%d/stat" % half.pid) as file:
+            ticks = int(file.read().rpartition(")")[2].split()[19])
+        boot = int(self.read("/proc/sys/kernel/random/boot_id").replace(
+            "-", ""), 16)
+        self.write("q", "%d\n" % half.pid)
+        os.chown(self.path("q"), 65534, -1)
+        stamp = int(time.time()) * 10 ** 9 + 100 * ((boot + ticks) % 10 ** 7)
+        os.utime(self.path("q"), ns=(stamp, stamp))
+        for options in [], ["-u", "nobody"]:
+            self.assertNotEqual(self.cli(
+                "-p", self.path("q"), "--stop", *options)[0], 0)
+        self.assertIsNone(half.poll())
 
     @unittest.skipUnless(ROOT, "needs root, to start as another user")
     def test_the_users_of_a_start_with_user_are_known(self):
@@ -4401,6 +4504,43 @@ class IdentityTest(SupervisedTestCase):
                           self.ok("-p", self.p, "--status"))
             self.ok("-p", self.p, "--stop")
             self.assert_nothing_left()
+
+    @unittest.skipUnless(ROOT, "needs root, to start as another user")
+    def test_the_group_of_an_earlier_start_is_not_believed(self):
+        self.ok("-p", self.p, "-u", "nobody", "--wait", "0", "sleep", "1000")
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_until(lambda: not self.is_running())
+        self.start("sleep", "1000")
+        self.assertEqual(os.stat(self.p).st_gid, os.getegid())
+
+    @unittest.skipUnless(ROOT, "needs root, to change owners")
+    def test_a_supervisor_removes_a_pidfile_of_its_user(self):
+        self.write("p", "")
+        os.chown(self.p, pwd.getpwnam("nobody").pw_uid, -1)
+        self.ok("-p", self.p, "-u", "nobody", "-r", "--wait", "0", "--", "sh",
+                "-c", "sleep 0.3")
+        wait_until(lambda: not os.path.exists(self.p))
+
+    def test_where_proc_tells_less_a_locked_file_is_kept(self):
+        """As root's without CAP_SYS_PTRACE tells of another user."""
+        pid = self.start("sleep", "1000")
+        self.write("p", "")
+        status, _, err = self.python(
+            "import os\n"
+            "plain = os.stat\n"
+            "def stat(path, *args, **options):\n"
+            "    if str(path).endswith(('/exe', '/fd/240')):\n"
+            "        raise PermissionError(13, 'Permission denied')\n"
+            "    return plain(path, *args, **options)\n"
+            "os.stat = stat\n"
+            "import daemonize, sys\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
+            "--stop")
+        self.assertEqual(status, 1)
+        self.assertIn("which is not its daemon", err)
+        self.assertTrue(os.path.exists(self.p))
+        self.ok("-p", self.p, "--stop")
+        self.assertFalse(is_alive(pid))
 
     @unittest.skipUnless(LINUX and ROOT, "needs root, for its bit")
     def test_a_set_user_id_program_is_not_believed(self):
@@ -4418,6 +4558,70 @@ class IdentityTest(SupervisedTestCase):
         self.fails(1, "not running: .*/p is locked by pid %d .*, which is "
                    "not its daemon" % process.pid, "-p", self.p, "--stop")
         self.assertIsNone(process.poll())
+
+    def test_whoever_has_the_file_open_as_well(self):
+        """A daemon's descendants have, by inheritance, and tail(1)."""
+        if not LINUX or "ino:" not in self.read("/proc/self/fdinfo/0"):
+            self.skipTest("this kernel does not tell who has locked it")
+        self.write("p", "999999999\n")
+        script = ("import fcntl, os, sys, time\n"
+                  "fd = os.open('p', os.O_RDONLY)\n"
+                  "os.dup2(fd, 240)\n"
+                  "if sys.argv[1] == 'low': os.close(240)\n"
+                  "if sys.argv[1] == 'child' and os.fork() == 0:\n"
+                  "    os.setsid()\n"
+                  "    print(os.getpid(), flush=True)\n"
+                  "    time.sleep(1000)\n"
+                  "fcntl.lockf(fd, fcntl.LOCK_SH, 1, 0)\n"
+                  "if sys.argv[1] == 'low': print(os.getpid(), flush=True)\n"
+                  "time.sleep(1000)\n")
+        # On a descriptor that sudo would have let in
+        holder = self.popen([sys.executable, "-c", script, "low"])
+        self.assertEqual(int(holder.stdout.readline()), holder.pid)
+        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
+        holder.kill()
+        holder.wait()
+        # The lock is the parent's: a child that has the same is no daemon
+        holder = self.popen([sys.executable, "-c", script, "child"])
+        child = int(holder.stdout.readline())
+        wait_until(lambda: self.is_running())
+        self.assertEqual(self.ok("-p", self.p, "--status"),
+                         "running, pid %d\n" % holder.pid)
+        import daemonize
+        with daemonize._PidFile(self.p) as pidfile:
+            self.assertTrue(pidfile.counts(holder.pid, 0, 0))
+            self.assertFalse(pidfile.counts(child, 0, 0))
+
+    def test_locks_far_above_hide_no_worker(self):
+        self.write("p", "999999999\n")
+        stranger = self.hostile([100, 3000, 2])
+        self.supervise("-w", "3", number=3)
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_until(lambda: not self.is_running())
+        self.assertEqual(len(self.workers()), 3)
+        self.ok("-p", self.p, "--stop")
+        self.assert_alone(stranger.pid)
+
+    def test_a_lock_from_outside_hinders_no_stop(self):
+        """In a pid namespace one whose taker is dead looks like that."""
+        number = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
+        inner = ["unshare", "-pf", "--mount-proc", "--kill-child"]
+        if PYPY or not ROOT or not number or subprocess.call(
+                [*inner, "true"], stderr=subprocess.DEVNULL):
+            self.skipTest("needs root, ctypes, and the number of clone(2)")
+        self.write("hide.py", (
+            "import ctypes, fcntl, os, time\n"
+            "fcntl.lockf(os.open('p', os.O_RDONLY), fcntl.LOCK_SH, 1, 5)\n"
+            "if not ctypes.CDLL(None).syscall(%d, 0x411, 0, 0, 0, 0):\n"
+            "    [os.close(fd) for fd in (0, 1, 2)]\n"
+            "    time.sleep(1000)\n" % number))
+        status, out, err = self.call([
+            *inner, "sh", "-c", "\"$@\" -p p -r --wait 0 sleep 1000\n"
+            "%s hide.py\n\"$@\" -p p --status || exit\n"
+            "\"$@\" -vp p --stop 2>&1" % sys.executable, "sh", *self.CLI])
+        self.assertEqual((status, err), (0, ""))
+        self.assertRegex(out, r"\Arunning, pid \d+\nworker 0, .*\ndaemonize: "
+                         r"stopped pid \d+")
 
     # Where /proc does not tell
 
