@@ -749,7 +749,7 @@ _CHANGE_TIMEOUT = 10.0          # seconds
 _MARKS = 10 ** 7                # so many marks there are
 _FEW = 9        # below it bytes are looked at whatever it takes
 _MOST_STRANGERS = 1000          # whose locks are looked at, in this time
-_PATIENT = 0.002                # seconds
+_PATIENT = 0.002                # seconds without finding a worker
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 _LOWEST = 10    # where RLIMIT_NOFILE is low
 
@@ -903,8 +903,9 @@ class _PidFile:
         deadline = time.monotonic() + _PATIENT
         while ranges:
             first, end = ranges.pop()
-            if first > _FEW and (len(strangers) > _MOST_STRANGERS
-                                 or time.monotonic() > deadline):
+            if first > _FEW and strangers and (
+                    len(strangers) > _MOST_STRANGERS
+                    or time.monotonic() > deadline):
                 break
             found = self.lock_in(first, end - first) if first < end else None
             if found is None:
@@ -917,6 +918,7 @@ class _PidFile:
             elif (length == 1 and is_read and pid > 0 and pid not in strangers
                     and self.is_worker(pid, start)):
                 workers.append((start - 1, pid))
+                deadline = time.monotonic() + _PATIENT
             else:
                 strangers.append(pid)
         return sorted(workers), strangers
