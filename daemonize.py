@@ -984,17 +984,19 @@ class _PidFile:
                 break
             if is_ours and holder < 1 and holder != -1:
                 return 0, f"{self.path} is held by {_who(0)}"
-            if is_ours and holder > 0 and self.counts(holder, _DAEMON_BYTE,
-                                                      pid or 0):
+            counts = is_ours and holder > 0 and self.counts(
+                holder, _DAEMON_BYTE, pid or 0)
+            if (holder != pid and time.monotonic() < deadline
+                    and self.holder(_CHANGE_BYTE, writer=True)):
+                seen = -2       # a start is under way: in a moment all agree
+            elif counts:
                 self.refuse_foreign(holder)
                 return holder, ""
-            if holder == seen or self.is_locked or looks > 5:
+            elif holder == seen or self.is_locked or looks > 5:
                 break           # nobody was changing the file in between
-            changing = self.holder(_CHANGE_BYTE, writer=True)
-            if changing and time.monotonic() > deadline:
-                break
-            seen = -2 if changing else holder
-            looks += not changing       # strangers may come and go
+            else:
+                seen = holder
+                looks += 1      # strangers may come and go
             time.sleep(0.001)
         self.refuse_foreign(None)
         return None, "" if holder is None else self.held_by(holder)

@@ -1124,8 +1124,9 @@ os._exit(daemonize.main(sys.argv[2:]))
         self.write("p", "")
         with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
             holders = [5, 7, None, 8]
+            is_read = False
             pidfile.lock_in = lambda byte, length: (
-                byte, length, holders.pop(0), False)
+                byte, length, holders.pop(0), is_read)
             pidfile.try_lock = lambda: not holders
             patience = daemonize._CHANGE_TIMEOUT
             daemonize._CHANGE_TIMEOUT = 0.01
@@ -1137,6 +1138,11 @@ os._exit(daemonize.main(sys.argv[2:]))
                     pidfile.lock()
                 holders += [None] * 2     # refused, but held by nobody
                 with self.assertRaises(daemonize.DaemonizeError):
+                    pidfile.lock()
+                holders += [5, 6]         # no queue: they pass it round
+                is_read = True
+                with self.assertRaisesRegex(daemonize.DaemonizeError,
+                                            "p is locked by pid 6"):
                     pidfile.lock()
             finally:
                 daemonize._CHANGE_TIMEOUT = patience
