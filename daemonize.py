@@ -900,13 +900,14 @@ class _PidFile:
         workers = []
         strangers: list[int] = []
         ranges = [(_FEW, _CHANGE_BYTE), (1, _FEW)]
-        deadline = time.monotonic() + _PATIENT
+        deadline = 0.0
         while ranges:
             first, end = ranges.pop()
-            if first > _FEW and strangers and (
-                    len(strangers) > _MOST_STRANGERS
-                    or time.monotonic() > deadline):
-                break
+            if first >= _FEW and strangers:
+                deadline = deadline or time.monotonic() + _PATIENT
+                if (len(strangers) > _MOST_STRANGERS
+                        or time.monotonic() > deadline):
+                    break
             found = self.lock_in(first, end - first) if first < end else None
             if found is None:
                 continue
@@ -918,7 +919,7 @@ class _PidFile:
             elif (length == 1 and is_read and pid > 0 and pid not in strangers
                     and self.is_worker(pid, start)):
                 workers.append((start - 1, pid))
-                deadline = time.monotonic() + _PATIENT
+                deadline = 0.0
             else:
                 strangers.append(pid)
         return sorted(workers), strangers
@@ -2550,7 +2551,7 @@ class _Supervisor:
     def press(self, now: float) -> None:
         """The next step of ending them and what they left, if it is time."""
         if now >= self.next_step:
-            self.reap()         # first: nobody is to get the signal twice
+            self.reap()         # first: what a thread has reaped is no more
             self.step, seconds = self.steps.pop(0)
             self.next_step = now + seconds
             self.signal(self.step)

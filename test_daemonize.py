@@ -340,7 +340,7 @@ class DaemonTestCase(unittest.TestCase):
         process = self.popen(
             [sys.executable, *FAST, "-c",
              "import fcntl, os, sys, time\n"
-             "fd = os.open(%r, os.O_RDWR)\n"
+             "fd = fcntl.fcntl(os.open(%r, os.O_RDWR), fcntl.F_DUPFD, 240)\n"
              "fcntl.lockf(fd, fcntl.%s, %d, %d)\n"
              "print('locked', flush=True)\n"
              "time.sleep(1000)" % (path, "LOCK_EX" if write else "LOCK_SH",
@@ -4212,24 +4212,33 @@ class GentleTest(SupervisedTestCase):
 class IdentityTest(SupervisedTestCase):
     """The file may say what it likes, and anybody may lock it."""
 
-    # A process of another user with such locks: (first byte, count, step)
+    # A process of another user with such locks: (first byte, count, step);
+    # and with so many children, each with one far above, the last the lowest
     HOSTILE = (
         "import fcntl, json, os, sys, time\n"
-        "fd = os.open(sys.argv[1], os.O_RDONLY)\n"
+        "fd = fcntl.fcntl(os.open(sys.argv[1], os.O_RDONLY),\n"
+        "                 fcntl.F_DUPFD, 240)\n"
         "if os.geteuid() == 0:\n"
         "    os.setgroups([]); os.setgid(65534); os.setuid(65534)\n"
         "for first, count, step in json.loads(sys.argv[2]):\n"
         "    for number in range(count):\n"
         "        fcntl.lockf(fd, fcntl.LOCK_SH, 1, first + number * step)\n"
+        "ready, tell = os.pipe()\n"
+        "for number in range(int(sys.argv[3])):\n"
+        "    if not os.fork():\n"
+        "        fcntl.lockf(fd, fcntl.LOCK_SH, 1, 5000 - number)\n"
+        "        os.write(tell, b'x')\n"
+        "        time.sleep(1000)\n"
+        "    os.read(ready, 1)\n"
         "print('locked', flush=True)\n"
         "time.sleep(1000)\n")
 
-    def hostile(self, *locks):
+    def hostile(self, *locks, children=0):
         """It leads its group, as workers do."""
         if not ROOT:
             self.skipTest("needs root, to be another user")
         process = self.popen([sys.executable, *FAST, "-c", self.HOSTILE,
-                              self.p, json.dumps(locks)],
+                              self.p, json.dumps(locks), str(children)],
                              start_new_session=True)
         self.assertEqual(process.stdout.readline(), "locked\n",
                          process.stderr)
@@ -4308,7 +4317,8 @@ class IdentityTest(SupervisedTestCase):
             "open('usr1', 'w').close())\n"
             "daemonize.daemonize('p', chdir=None)\n"
             "for words in (['--status'], ['-s', 'USR1'],\n"
-            "              ['--status', '--json'], ['x']):\n"
+            "              ['--status', '--json'],\n"
+            "              ['-o', '/no/log', '--restart', 'true']):\n"
             "    daemonize.main(['-q', '-p', 'p', *words])\n"
             "open('up', 'w').close()\n"
             "idle()\n"))
@@ -4335,6 +4345,7 @@ class IdentityTest(SupervisedTestCase):
         self.ok("-p", self.p, "-s", "HUP")
         self.await_log("cannot reopen .*/log: it is the pidfile; it goes on "
                        "as it is\n", "old")
+        wait_until(lambda: os.path.exists(self.log))    # now it was none
         self.stop()
 
     # Another user of the machine
@@ -4556,9 +4567,9 @@ class IdentityTest(SupervisedTestCase):
         self.write("p", "999999999\n")
         process = self.popen([sys.executable, "-c", (
             "import fcntl, os\n"
-            "fd = os.open('p', os.O_RDONLY)\n"
-            "fcntl.lockf(fd, fcntl.LOCK_SH, 1)\n"
-            "os.set_inheritable(fd, True)\n"
+            "first = os.open('p', os.O_RDONLY)\n"
+            "os.set_inheritable(first, True)\n"
+            "fcntl.lockf(os.dup2(first, 240), fcntl.LOCK_SH, 1)\n"
             "os.execv('./sleep', ['sleep', '1000'])\n")])
         wait_until(lambda: b"sleep\0" in self.command_of(process.pid))
         self.fails(1, "not running: .*/p is locked by pid %d .*, which is "
@@ -4600,13 +4611,14 @@ class IdentityTest(SupervisedTestCase):
 
     def test_locks_far_above_hide_no_worker(self):
         self.write("p", "999999999\n")
-        stranger = self.hostile([100, 3000, 2])
+        self.hostile([100, 3000, 2], children=200)
+        strangers = marked(self.dir)
         self.supervise("-w", "3", number=3)
         os.kill(self.pid(), signal.SIGKILL)
         wait_until(lambda: not self.is_running())
         self.assertEqual(len(self.workers()), 3)
         self.ok("-p", self.p, "--stop")
-        self.assert_alone(stranger.pid)
+        self.assert_alone(*strangers)
 
     def test_a_lock_from_outside_hinders_no_stop(self):
         """In a pid namespace one whose taker is dead looks like that."""
@@ -4668,12 +4680,14 @@ class IdentityTest(SupervisedTestCase):
 
     def test_without_proc_what_a_leader_leaves_ends_too(self):
         for options in [], ["-w", "2"]:
+            if options:
+                options = [*options, "-R", "TERM/1000"]
             self.assertEqual(self.without_proc(
                 "-p", self.p, *options, "--wait", "0", "--", "sh", "-c",
                 "sleep 1000 & echo >up; wait"), (0, "", ""))
             wait_until(lambda: os.path.exists(self.path("up")))
-            self.assertEqual(self.without_proc("-p", self.p, "--stop"),
-                             (0, "", ""))
+            self.assertEqual(self.without_proc(
+                "-p", self.p, "--stop", "--retry", "TERM/30"), (0, "", ""))
             self.assert_nothing_left()
             os.remove(self.path("up"))
 
@@ -6242,13 +6256,13 @@ class ReadinessTest(NotifyTestCase):
         with open(self.p) as file, socket.socket(
                 socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             supervisor = self.pid()
+            opened = "/proc/%d/fd" % supervisor
+            before = len(os.listdir(opened))
             for fds in [file.fileno()], [file.fileno()] * 250:
                 sender.sendmsg([b"STATUS=x"], [(
                     socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack(
                         "%di" % len(fds), *fds))], 0,
                     address.replace("@", "\0", 1))
-            opened = "/proc/%d/fd" % supervisor
-            before = len(os.listdir(opened))
             self.touch("go")
             self.ends(launcher, 0)      # so all has been heard
             self.assertEqual(locked_by(file, 0), supervisor)
@@ -7657,7 +7671,7 @@ print(sorted(times)[10] * 1000)
                 file.write("999999999\n")
             stranger = subprocess.Popen(
                 [sys.executable, *FAST, "-c", IdentityTest.HOSTILE, "p",
-                 json.dumps([[2, locks, 2]])], env=self.env,
+                 json.dumps([[2, locks, 2]]), "0"], env=self.env,
                 stdout=subprocess.PIPE)
             stranger.stdout.readline()
             for words in (["-r", "--wait", "0", "sleep", "1000"],
