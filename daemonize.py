@@ -747,9 +747,9 @@ _DAEMON_BYTE = 0
 _CHANGE_BYTE = 1 << 30
 _CHANGE_TIMEOUT = 10.0          # seconds
 _MARKS = 10 ** 7                # so many marks there are
-_FEW = 9        # below it bytes are looked at whatever it takes
+_FEW = 5        # below it bytes are looked at whatever it takes
 _MOST_STRANGERS = 1000          # whose locks are looked at, in this time
-_PATIENT = 0.002                # seconds without finding a worker
+_PATIENT = 0.001                # seconds without finding a worker
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 _LOWEST = 10    # where RLIMIT_NOFILE is low
 
@@ -987,7 +987,8 @@ class _PidFile:
                 return 0, f"{self.path} is held by {_who(0)}"
             counts = is_ours and holder > 0 and self.counts(
                 holder, _DAEMON_BYTE, pid or 0)
-            if (holder != pid and time.monotonic() < deadline
+            if (holder != pid and not self.is_locked
+                    and time.monotonic() < deadline
                     and self.holder(_CHANGE_BYTE, writer=True)):
                 seen = -2       # a start is under way: in a moment all agree
             elif counts:
