@@ -1170,6 +1170,7 @@ class _Target:
 
     def close(self) -> None:
         _close(self.pidfd)
+        self.pidfd = -1
 
     def is_it(self) -> bool:
         return self.pidfile.is_held_by(self.byte, self.pid)
@@ -1284,9 +1285,14 @@ def _end(targets: list[_Target], schedule: list[tuple[int, float]],
 
 def _workers_of(pidfile: _PidFile) -> list[_Target]:
     """Pinned: when they are dead, no lock tells of what they have left."""
-    found = [_Target(pidfile, 1 + number, pid)
-             for number, pid in pidfile.workers()[0]]
-    return [target for target in found if target.is_it()]
+    targets = []
+    for number, pid in pidfile.workers()[0]:
+        target = _Target(pidfile, 1 + number, pid)
+        if target.is_it():
+            targets.append(target)
+        else:
+            target.close()      # it has ended just now
+    return targets
 
 
 def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
@@ -3846,6 +3852,10 @@ def _stop(path: str, schedule: list[tuple[int, float]],
                                     schedule, [*later, 0])]
                 try:
                     schedule = _end([daemon], schedule, _Waiting(is_shown))
+                except DaemonizeError:
+                    for target in workers:
+                        target.close()
+                    raise
                 finally:
                     daemon.close()
             left = _end_workers(pidfile, schedule, _Waiting(is_shown), workers)

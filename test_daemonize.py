@@ -3996,6 +3996,21 @@ class GentleTest(SupervisedTestCase):
         self.assertFalse(is_alive(pid))
         self.assertEqual(self.read("got"), "up\nTERM\n")
 
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_program_that_stops_others_keeps_nothing_open(self):
+        self.supervise("-w", "3", number=3)
+        supervisor = self.pid()
+        self.assertEqual(self.python(
+            "import daemonize, os\n"
+            "def opened(): return len(os.listdir('/proc/self/fd'))\n"
+            "before = opened()\n"
+            "for retry in 'CONT/0.1', 'TERM/60/KILL/5':\n"
+            "    try: daemonize.stop('p', retry)\n"
+            "    except daemonize.DaemonizeError as e: print(e.exit_status)\n"
+            "    assert opened() == before\n"), (0, "124\n", ""))
+        self.assertFalse(is_alive(supervisor))
+        self.assert_nothing_left()
+
     def test_two_who_end_at_different_times(self):
         """The group of the first does not wait for the second's leader."""
         self.script_for()
