@@ -1867,15 +1867,15 @@ class _LogFile(_Sink):
         """
         if self.pidfile and os.path.samestat(os.stat(file),
                                              os.fstat(self.pidfile.fd)):
-            self.is_suspect = isinstance(file, int)
+            self.is_suspect |= isinstance(file, int)
             raise OSError(errno.EINVAL, "it is the pidfile")
 
     def reopen(self) -> None:
         try:
-            if os.path.exists(self.name):
-                self.refuse_pidfile(self.name)
             if self.is_suspect:
                 raise OSError(errno.EINVAL, "it was the pidfile")
+            if os.path.exists(self.name):
+                self.refuse_pidfile(self.name)
             fd = _open(self.name, os.O_WRONLY | os.O_APPEND, 0o640)
             self.refuse_pidfile(fd)     # then it stays open, but only once
         except OSError as error:

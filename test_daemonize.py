@@ -4203,6 +4203,23 @@ class GentleTest(SupervisedTestCase):
         self.assert_alone(group.pid)
         self.assertFalse(os.path.exists(self.path("kills")))
 
+    def test_a_kernel_that_signals_no_groups_by_pidfd(self):
+        """Before Linux 6.9."""
+        if not hasattr(signal, "pidfd_send_signal"):
+            self.skipTest("no pidfds here")
+        self.ok("-p", self.p, "--wait", "0", "--", self.script_for())
+        self.await_up()
+        self.assertEqual(self.python(
+            "import _signal\n"
+            "to_one = _signal.pidfd_send_signal\n"
+            "def send(pidfd, number, info=None, flags=0):\n"
+            "    if flags: raise OSError(22, 'Invalid argument')\n"
+            "    to_one(pidfd, number)\n"
+            "_signal.pidfd_send_signal = send\n" + self.RECORDING, "-p",
+            self.p, "--stop"), (0, "", ""))
+        self.assert_saved()
+        self.assertIn("15 ", self.read("kills"))
+
     def test_a_worker_that_a_thread_of_the_program_has_reaped(self):
         """Between a look at it and its signal."""
         self.assertEqual(self.python(
@@ -4363,6 +4380,31 @@ class IdentityTest(SupervisedTestCase):
         wait_until(lambda: os.path.exists(self.log))    # now it was none
         self.stop()
 
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_log_that_becomes_the_pidfile_just_then(self):
+        """Between a look at the name and the opening: it is lost once."""
+        self.assertEqual(self.python(
+            "import os\n"
+            "plain = os.path.exists\n"
+            "os.path.exists = lambda path: (\n"
+            "    not str(path).endswith('/log') and plain(path))\n"
+            "import daemonize, sys\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-rH",
+            "-o", "log", "--wait", "0", "--", "sleep", "1000"), (0, "", ""))
+        opened = "/proc/%d/fd" % self.pid()
+        self.await_sleep(self.pid())
+        before = len(os.listdir(opened))
+        os.rename(self.log, self.path("old"))
+        os.symlink("p", self.log)
+        for count in 1, 2, 3:
+            self.ok("-p", self.p, "-s", "HUP")
+            wait_until(lambda: self.read("old").count(
+                "cannot reopen") == count)
+        self.assertEqual(len(os.listdir(opened)), before + 1)
+        with open(self.p) as file:
+            self.assertEqual(locked_by(file, 0), self.pid())
+        self.stop()
+
     # Another user of the machine
 
     def test_a_dead_daemons_number_is_not_the_daemon(self):
@@ -4433,45 +4475,62 @@ class IdentityTest(SupervisedTestCase):
         self.ok("-p", self.p, "--stop")
         self.assert_alone(stranger.pid)
 
-    def test_whoever_gets_the_number_that_a_lock_names(self):
-        """The lock belongs to a table of descriptors that a child shares."""
+    def clone(self):
+        """The number of clone(2), by which a child shares the table of
+        descriptors: then a lock is kept when its taker is dead.
+        """
         number = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
         if PYPY or not ROOT or not number:
             self.skipTest("needs root, ctypes, and the number of clone(2)")
-        self.write("p", "999999999\n")
-        taker = self.popen([sys.executable, "-c", (
-            "import ctypes, fcntl, os, time\n"
-            "fd = os.open('p', os.O_RDONLY)\n"
-            "for byte in 0, 1:\n"
-            "    fcntl.lockf(fd, fcntl.LOCK_SH, 1, byte)\n"
-            "    fcntl.lockf(fd, fcntl.LOCK_SH, 1, byte + 5)\n"
-            "CLONE_FILES, SIGCHLD = 0x400, 17\n"
-            "if not ctypes.CDLL(None).syscall(%d, CLONE_FILES | SIGCHLD,\n"
-            "                                 0, 0, 0, 0):\n"
-            "    time.sleep(1000)\n" % number)],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        taker.wait(timeout=60)
-        with open(self.p) as file:
-            self.assertEqual(locked_by(file, 0), taker.pid)     # it is dead
+        return number
+
+    def given(self, number, command):
+        """A process that leads its group and has that pid."""
         try:
             for _ in range(1000):
                 with open("/proc/sys/kernel/ns_last_pid", "w") as last:
-                    last.write(str(taker.pid - 1))
-                bystander = self.popen(["sleep", "1000"],
-                                       start_new_session=True)
-                if bystander.pid == taker.pid:
-                    break
-                bystander.kill()
-            else:
-                self.skipTest("another one got the number")
+                    last.write(str(number - 1))
+                process = self.popen(command, start_new_session=True)
+                if process.pid == number:
+                    return process
+                process.kill()
+                process.wait()
         except OSError:
-            self.skipTest("no ns_last_pid")
-        self.write("p", "%d\n" % taker.pid)
-        self.fails(1, "not running: .*", "-p", self.p, "--signal", "KILL")
-        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
-        self.ok("-p", self.p, "sleep", "1000")
-        self.ok("-p", self.p, "--stop")
-        self.assertIsNone(bystander.poll())
+            pass
+        return self.skipTest("no ns_last_pid, or another one got the number")
+
+    def test_whoever_gets_the_number_that_a_lock_names(self):
+        """Also who has the file open: a daemon's descendants have, by
+        inheritance, and tail(1); the kernel tells them apart.
+        """
+        code = ("import ctypes, fcntl, os, time\n"
+                "fd = os.open('p', os.O_RDONLY)\n"
+                "for byte in 0, 2, 5:\n"
+                "    fcntl.lockf(fd, fcntl.LOCK_SH, 1, byte)\n"
+                "if not ctypes.CDLL(None).syscall(%d, 0x411, 0, 0, 0, 0):\n"
+                "    time.sleep(1000)\n" % self.clone())
+        bystanders = [["sleep", "1000"]]
+        if "ino:" in self.read("/proc/self/fdinfo/0"):
+            bystanders.append(["bash", "-c", "exec 240<p; sleep 1000; :"])
+        for command in bystanders:
+            self.write("p", "999999999\n")
+            taker = self.popen([sys.executable, "-c", code],
+                               stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL)
+            taker.wait(timeout=60)
+            with open(self.p) as file:
+                self.assertEqual(locked_by(file, 0), taker.pid)   # the dead's
+            bystander = self.given(taker.pid, command)
+            if command[0] == "bash":
+                wait_until(lambda: os.readlink("/proc/%d/fd/240"
+                                               % bystander.pid) == self.p)
+            self.write("p", "%d\n" % taker.pid)
+            self.fails(1, "not running: .*", "-p", self.p, "-s", "KILL")
+            self.assertEqual(self.cli("-p", self.p, "--status")[:2], (1, ""))
+            self.ok("-p", self.p, "sleep", "1000")
+            self.ok("-p", self.p, "--stop")
+            self.assertIsNone(bystander.poll())
+            os.path.exists(self.p) and os.remove(self.p)
 
     @unittest.skipUnless(LINUX and ROOT, "needs root, to be another user")
     def test_a_mark_that_comes_again(self):
@@ -4591,38 +4650,22 @@ class IdentityTest(SupervisedTestCase):
                    "not its daemon" % process.pid, "-p", self.p, "--stop")
         self.assertIsNone(process.poll())
 
-    def test_whoever_has_the_file_open_as_well(self):
-        """A daemon's descendants have, by inheritance, and tail(1)."""
-        if not LINUX or "ino:" not in self.read("/proc/self/fdinfo/0"):
-            self.skipTest("this kernel does not tell who has locked it")
+    def test_a_descriptor_that_sudo_would_let_in_is_not_ours(self):
         self.write("p", "999999999\n")
-        script = ("import fcntl, os, sys, time\n"
-                  "fd = os.open('p', os.O_RDONLY)\n"
-                  "os.dup2(fd, 240)\n"
-                  "if sys.argv[1] == 'low': os.close(240)\n"
-                  "if sys.argv[1] == 'child' and os.fork() == 0:\n"
-                  "    os.setsid()\n"
-                  "    print(os.getpid(), flush=True)\n"
-                  "    time.sleep(1000)\n"
-                  "fcntl.lockf(fd, fcntl.LOCK_SH, 1, 0)\n"
-                  "if sys.argv[1] == 'low': print(os.getpid(), flush=True)\n"
-                  "time.sleep(1000)\n")
-        # On a descriptor that sudo would have let in
-        holder = self.popen([sys.executable, "-c", script, "low"])
-        self.assertEqual(int(holder.stdout.readline()), holder.pid)
-        self.assertEqual(self.cli("-p", self.p, "--status")[0], 1)
-        holder.kill()
-        holder.wait()
-        # The lock is the parent's: a child that has the same is no daemon
-        holder = self.popen([sys.executable, "-c", script, "child"])
-        child = int(holder.stdout.readline())
-        wait_until(lambda: self.is_running())
-        self.assertEqual(self.ok("-p", self.p, "--status"),
-                         "running, pid %d\n" % holder.pid)
-        import daemonize
-        with daemonize._PidFile(self.p) as pidfile:
-            self.assertTrue(pidfile.counts(holder.pid, 0, 0))
-            self.assertFalse(pidfile.counts(child, 0, 0))
+        for fd, status in (0, 1), (240, 0):
+            holder = self.popen([sys.executable, "-c", (
+                "import fcntl, os, sys, time\n"
+                "fd = os.open('p', os.O_RDONLY)\n"
+                "os.dup2(fd, %d)\n"
+                "os.close(fd)\n"
+                "fcntl.lockf(%d, fcntl.LOCK_SH, 1, 0)\n"
+                "print('locked', flush=True)\n"
+                "time.sleep(1000)\n" % (fd, fd))])
+            self.assertEqual(holder.stdout.readline(), "locked\n")
+            self.assertEqual(self.cli("-p", self.p, "--status")[0],
+                             status if LINUX else 1)
+            holder.kill()
+            holder.wait()
 
     def test_locks_far_above_hide_no_worker(self):
         self.write("p", "999999999\n")
@@ -4637,11 +4680,10 @@ class IdentityTest(SupervisedTestCase):
 
     def test_a_lock_from_outside_hinders_no_stop(self):
         """In a pid namespace one whose taker is dead looks like that."""
-        number = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
         inner = ["unshare", "-pf", "--mount-proc", "--kill-child"]
-        if PYPY or not ROOT or not number or subprocess.call(
-                [*inner, "true"], stderr=subprocess.DEVNULL):
-            self.skipTest("needs root, ctypes, and the number of clone(2)")
+        number = self.clone()
+        if subprocess.call([*inner, "true"], stderr=subprocess.DEVNULL):
+            self.skipTest("cannot unshare here")
         self.write("hide.py", (
             "import ctypes, fcntl, os, time\n"
             "fcntl.lockf(os.open('p', os.O_RDONLY), fcntl.LOCK_SH, 1, 5)\n"
