@@ -416,6 +416,14 @@ def _is_exiting(pid: int) -> bool:
     return len(fields) > 6 and fields[0] != b"Z" and int(fields[6]) & 4 != 0
 
 
+def _has_executed(pid: int) -> bool:
+    """Not if it still is, or died as, what fork(2) has made: Linux's
+    PF_FORKNOEXEC.  Yes, where that cannot be told.
+    """
+    fields = _proc_stat(pid)
+    return len(fields) < 7 or not int(fields[6]) & 0x40
+
+
 def _uptime(pid: int) -> float | None:
     started = _start_time(pid)
     return None if started is None else round(max(
@@ -605,18 +613,22 @@ def _open(path: str, flags: int, mode: int) -> int:
     return fd if fd > 2 else _lift(fd)
 
 
-def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
-    """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC.
+def _descriptors() -> Iterable[int]:
+    """Those that may be open.
 
     The cost follows what is open, never RLIMIT_NOFILE; where nothing lists
     it, the first 4096 are tried.
     """
     try:
-        candidates: Iterable[Any] = os.listdir(_FDS or "/nonexistent")
+        return [int(name) for name in os.listdir(_FDS or "/nonexistent")]
     except OSError:
-        candidates = range(4096)
+        return range(4096)
+
+
+def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
+    """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC."""
     found = {}
-    for fd in map(int, candidates):
+    for fd in _descriptors():
         try:
             if fd > 2 and os.get_inheritable(fd):
                 info = os.fstat(fd)
@@ -660,6 +672,16 @@ def _path(path: Any) -> str:
     if "\0" in text:
         raise ValueError("a path cannot contain a null byte")
     return text
+
+
+def _absolute(path: str) -> str:
+    """For after the chdir; without abspath(), for which x/.. is nothing,
+    also where x is a symbolic link.
+    """
+    if path.startswith("/"):
+        return path
+    with _doing("find the current directory"):
+        return os.path.join(os.getcwd(), path)
 
 
 def _open_stream(wanted: int | str, number: int) -> int:
@@ -1362,6 +1384,13 @@ def _reap(pid: int) -> None:
         pass                    # was faster
 
 
+def _has_left(pid: int) -> bool:
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] != 0
+    except ChildProcessError:
+        return True
+
+
 def _pipe() -> tuple[Pipe, Pipe]:
     """A close-on-exec pipe, (reader, writer), clear of 0, 1 and 2."""
     with _doing("make a pipe"):
@@ -1379,25 +1408,27 @@ def _wake_up() -> tuple[Pipe, Pipe, int]:
         writer.fileno(), warn_on_full_buffer=False)
 
 
-def _tell(pipe: Pipe, text: bytes) -> bool:
+def _tell(pipe: Pipe, text: bytes) -> None:
     try:
         pipe.write(text)
-    except BrokenPipeError:     # a killed launcher does not harm the daemon
-        return False
-    return True
+    except BrokenPipeError:
+        pass                    # a killed launcher does not harm the daemon
 
 
-def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> bool:
-    """Before the outcome; dropped if the other side is slow to read.
+def _is_heard(pipe: Pipe | None) -> bool:
+    """Is its other side there?  Else poll(2) tells of an error."""
+    return pipe is None or not _await_readable(0, pipe.fileno())
 
-    False if there is no other side any more.
-    """
-    for name in "STATUS", "STRANGER", "SILENT", "EXTEND_TIMEOUT_USEC":
+
+_NEWS = "STATUS", "STRANGER", "SILENT", "EXTEND_TIMEOUT_USEC"
+
+
+def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> None:
+    """Before the outcome; dropped if the other side is slow to read."""
+    for name in _NEWS:
         if pipe and name in news and _is_writable(pipe.fileno()):
             line = f"{name}={news[name]}".encode(errors="backslashreplace")
-            if not _tell(pipe, line[:select.PIPE_BUF - 1] + b"\n"):
-                return False
-    return True
+            _tell(pipe, line[:select.PIPE_BUF - 1] + b"\n")
 
 
 def _tell_error(pipe: Pipe, error: BaseException) -> None:
@@ -1449,7 +1480,7 @@ def _expect(letter: bytes, pipe: Pipe) -> None:
 # socket that NOTIFY_SOCKET names.  In the foreground that is an init's.  Of a
 # start that waits for READY=1 it is ours: the starter's, or the supervisor's.
 
-_LINGER = 1.0       # seconds: systemd-notify asks for an answer after READY=1
+_DROP = struct.pack("HBBI", 6, 0, 0, 0)     # BPF_RET | BPF_K, 0: no byte
 _TRACEBACK = "X_DAEMONIZE_TRACEBACK"    # ours, as the manual allows
 _LONGEST_MESSAGE = 8000 if _LINUX else 1900     # bytes, of one datagram
 
@@ -1460,6 +1491,7 @@ class _NotifySocket:
     """
 
     directory = ""
+    is_read = True              # until the kernel drops what comes
 
     def __init__(self, user: int | None) -> None:
         """user: the uid that is to write to it, if not ours."""
@@ -1482,6 +1514,37 @@ class _NotifySocket:
             os.chmod(self.address, 0o600)
             if user is not None:
                 os.chown(self.address, user, -1)
+
+    def keep(self, inheritable: bool) -> None:
+        """In the daemon, where nobody reads it: as long as it lives the name
+        is nobody else's, who would get its later messages.
+        """
+        if _ABSTRACT:
+            _lift(self.socket.detach(), _HIGH + 1, inheritable)
+        else:
+            self.close()
+
+    def retire(self) -> None:
+        """The start is over: what still comes is taken and dropped.
+
+        By a filter in the kernel, in the context of the sender, who neither
+        waits nor is refused: SO_ATTACH_FILTER in socket(7).
+        """
+        import array
+        import socket
+        if not _ABSTRACT:
+            return              # a supervisor reads on
+        self.is_read = False
+        program = array.array("B", _DROP)
+        try:
+            self.socket.setsockopt(socket.SOL_SOCKET, 26, struct.pack(
+                "HP", 1, program.buffer_info()[0]))
+            while True:         # what has come before that
+                self.socket.recv(1, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            pass
+        except OSError:         # a seccomp filter: refused, but not blocked
+            self.socket.shutdown(socket.SHUT_RD)
 
     def close(self) -> None:
         self.socket.close()
@@ -1588,15 +1651,30 @@ class _Identity:
         except KeyError:
             return None
 
+    def has_groups(self, groups: list[int], gid: int) -> bool:
+        """Then the right to change them, which the root of a user namespace
+        may lack, is not needed.
+
+        There all groups of outside have one number, and no way out.
+        """
+        has = {*groups, gid}
+        wanted = {self.gid}
+        if self.known:
+            wanted.update(os.getgrouplist(self.name, self.gid))
+        if _proc("self", "setgroups").strip() == b"deny":
+            has.discard(int(_proc("sys/kernel", "overflowgid") or 65534))
+        return has == wanted
+
     def assume(self) -> None:
         """Groups, gid, uid: any other order leaves some of root behind."""
         groups, gid = os.getgroups(), os.getegid()
         with _doing(f"become user {self.name}"):
             if os.geteuid() == 0:
-                if self.known:
-                    os.initgroups(self.name, self.gid)
-                else:
-                    os.setgroups([self.gid])
+                if not self.has_groups(groups, gid):
+                    if self.known:
+                        os.initgroups(self.name, self.gid)
+                    else:
+                        os.setgroups([self.gid])
                 os.setgid(self.gid)
                 try:
                     os.setuid(self.uid)
@@ -1696,6 +1774,22 @@ def _check_command(name: str, directory: str = "") -> None:
     raise DaemonizeError("command not found: " + (
         os.path.join(directory, name) if "/" in name else
         f"{shlex.quote(name)} (PATH is {path})"), 127)
+
+
+def _restore_locale() -> None:
+    """Takes back what Python's start has put into the environment.
+
+    Of PEP 538: in the C locale it sets LC_CTYPE, for the command, too.  What
+    was given is in /proc; without that nothing tells it from the user's own.
+    """
+    if os.environ.get("LC_CTYPE") not in ("C.UTF-8", "C.utf8", "UTF-8"):
+        return
+    given = [item[9:] for item in _proc("self", "environ").split(b"\0")
+             if item.startswith(b"LC_CTYPE=")]
+    if given:
+        os.environb[b"LC_CTYPE"] = given[0]
+    elif _proc("self", "environ"):
+        del os.environ["LC_CTYPE"]
 
 
 def _execute(command: list[str]) -> NoReturn:
@@ -2161,6 +2255,7 @@ def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
 # nothing can answer, the locks on their bytes tell who they are.
 
 _WORKER = "DAEMONIZE_WORKER"    # in the environment: 0 to N-1
+_WORKERS = "DAEMONIZE_WORKERS"  # N
 
 
 class _Backoff:
@@ -2323,7 +2418,8 @@ class _Supervisor:
         if not self.told.closed:
             poll.register(self.told.fileno(), select.POLLIN)
         news = {worker.notify.socket.fileno(): worker
-                for worker in self.workers if worker.notify}
+                for worker in self.workers
+                if worker.notify and worker.notify.is_read}
         for fd in news:
             poll.register(fd, select.POLLIN)
         self.logs.register(poll)
@@ -2406,7 +2502,8 @@ class _Supervisor:
 
     def attend(self, worker: _Worker) -> None:
         """What a worker says of itself, as sd_notify(3) has it."""
-        for said in worker.notify.receive(worker.pid) if worker.notify else ():
+        for said in worker.notify.receive(worker.pid) if (
+                worker.notify and worker.notify.is_read) else ():
             worker.traceback = said.get(_TRACEBACK, worker.traceback)
             worker.is_ready |= said.get("READY") == "1"
             if self.is_settled:
@@ -2426,6 +2523,9 @@ class _Supervisor:
     def settle(self) -> None:
         """The start has succeeded."""
         self.is_settled = True
+        for worker in self.workers:
+            if worker.notify:
+                worker.notify.retire()
         if self.start:
             self.start.tell_success()
 
@@ -2435,7 +2535,7 @@ class _Supervisor:
             return False
         if not self.awaits_ready:
             return wait_status != 0 and self.wait > 0
-        if not _tell_news(self.start.progress, {"STATUS": ""}):
+        if not _is_heard(self.start.progress):
             self.settle()       # the starter has left: nobody waits any more
             return False
         return wait_status != 0 or not worker.is_ready
@@ -2587,6 +2687,7 @@ class _Supervisor:
         ends: list[int] = []
         if not self.policy.is_proxy:    # here: each page that the child
             os.environ[_WORKER] = str(worker.number)    # writes is copied
+            os.environ[_WORKERS] = str(self.policy.workers)
         if worker.notify:
             os.environ["NOTIFY_SOCKET"] = worker.notify.address
         try:
@@ -2629,6 +2730,8 @@ class _Supervisor:
                 _redirect([-1, *ends])
             for name in self.pid_names:
                 os.environ[name] = str(os.getpid())
+            if self.start:
+                self.start.enter_directory()
             if self.identity:
                 self.identity.assume()
             if self.command:
@@ -2675,7 +2778,8 @@ class _Supervisor:
                 left.signal(signal.SIGKILL)
                 _reap(left.number)
         self.logs.end()
-        os.environ.pop(_WORKER, None)
+        for name in _WORKER, _WORKERS:
+            os.environ.pop(name, None)
         signal.set_wakeup_fd(self.woken)
         self.unlisten()
         signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
@@ -2686,7 +2790,7 @@ class _Supervisor:
 _OUT_OF_REACH = ("if it put itself into the background it is out of reach: "
                  "let it stay in the foreground")
 _STALE = ("NOTIFY_SOCKET", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
-          "WATCHDOG_PID", "WATCHDOG_USEC")
+          "WATCHDOG_PID", "WATCHDOG_USEC", _WORKER, _WORKERS)
 
 
 def _refuse_as_stream(pidfile: str) -> None:
@@ -2705,7 +2809,8 @@ class _Start:
     pidfile: _PidFile | None = None     # the starter's
     held: _PidFile | None = None        # the daemon's
     notify: _NotifySocket | None = None     # the starter's
-    report: Pipe | None = None          # in the starter, to the launcher
+    report: Pipe | None = None          # in the starter, to the launcher,
+    awaited_by: Pipe | None = None      # as long as that may leave
     wakeup: tuple[Pipe, Pipe, int] | None = None    # in the starter
     is_left_stopped = False             # the daemon, by somebody
     patience = _FOREVER                 # with which READY=1 is awaited
@@ -2734,7 +2839,7 @@ class _Start:
             if isinstance(stream, (str, bytes, os.PathLike))
             else _fileno(stream) for stream in streams]
         self.opened = [-1, -1, -1]
-        self.chdir = None if chdir is None else _path(chdir)
+        self.chdir = None if chdir is None else _absolute(_path(chdir))
         if umask is not None and umask not in range(0o1000):
             raise ValueError(f"bad umask: {umask!r}")
         self.umask = umask
@@ -2749,12 +2854,11 @@ class _Start:
         if notify_await is not None:
             self.be_patient(_patience(notify_await))
         self.news: dict[str, str] = {}      # see sd_notify(3)
-        with _doing("find the current directory"):  # for after the chdir
-            self.log_paths: list[Any] = [
-                os.path.abspath(path) if isinstance(path, str) else path
-                for path in self.wanted[1:]]
+        self.log_paths: list[Any] = [
+            _absolute(path) if isinstance(path, str) else path
+            for path in self.wanted[1:]]
         if self.chdir is not None:
-            with _doing(f"change directory to {self.chdir}"):
+            with _doing(f"change directory to {_path(chdir)}"):
                 os.stat(os.path.join(self.chdir, "."))
         if command:
             _check_command(command[0], self.chdir or "")
@@ -2815,7 +2919,7 @@ class _Start:
             pidfile = _PidFile(self.path, owner=self.owner)
         pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
         pidfile.hold(_DAEMON_BYTE)
-        pidfile.path = os.path.abspath(self.path)   # for after the chdir
+        pidfile.path = _absolute(self.path)
         pidfile.is_kept = True
         self.held = pidfile
         _tell(said, b"L")
@@ -2843,9 +2947,9 @@ class _Start:
 
     def complete(self) -> None:
         """The last steps; with a command, never returns."""
-        if self.chdir is not None:
-            with _doing(f"change directory to {self.chdir}"):
-                os.chdir(self.chdir)
+        if self.command:
+            _restore_locale()
+        self.enter_directory()
         if self.policy and self.command:
             self.supervise()
         if self.identity and not self.policy:
@@ -2853,6 +2957,24 @@ class _Start:
         if self.command:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             _execute(self.command)
+
+    def try_streams(self, owner: int | None) -> None:
+        """Before a restart: opens them, if none is the pidfile."""
+        if self.path and os.path.lexists(self.path) and not _SELF.open_here(
+                self.path):
+            self.pidfile = _PidFile(self.path, os.O_RDWR, owner)
+        try:
+            self.open_streams()
+        finally:
+            if self.pidfile:
+                os.close(self.pidfile.fd)
+                self.pidfile = None
+
+    def enter_directory(self) -> None:
+        """Each worker anew: the name may be that of another release now."""
+        if self.chdir is not None:
+            with _doing(f"change directory to {self.chdir}"):
+                os.chdir(self.chdir)
 
     def supervise(self) -> NoReturn:
         assert self.policy
@@ -2901,11 +3023,19 @@ class _Start:
         report.close()
         what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
                 f"the start of {self.who()}")
-        with told:
-            answer = _listen(told, lambda: waiting.until(
-                lambda left: _await_readable(left, told.fileno()), _FOREVER,
-                what, min(self.patience, self.wait or _FOREVER)), hear)
-        waiting.show()
+        try:
+            with told:
+                answer = _listen(told, lambda: waiting.until(
+                    lambda left: _await_readable(left, told.fileno()),
+                    _FOREVER, what,
+                    min(self.patience, self.wait or _FOREVER)), hear)
+        except BaseException:       # Ctrl-C: it leaves, too, and is reaped
+            if not _poll(lambda: _has_left(starter), _PATIENCE):
+                _kill(starter)      # it waits for the pidfile, say
+                _reap(starter)
+            raise
+        finally:
+            waiting.show()
         if answer[:1] == b"T":      # the starter stays: see linger()
             return _outcome(answer[1:])
         _reap(starter)
@@ -2914,7 +3044,7 @@ class _Start:
     def be_starter(self, report: Pipe) -> None:
         """Returns in the daemon only."""
         problem: BaseException | None = None
-        self.report = report
+        self.report = self.awaited_by = report
         try:
             self.prepare()
             heard, progress = _pipe()
@@ -2927,11 +3057,15 @@ class _Start:
             progress.close()
             go.close()
             note = self.oversee(heard, said)
-            stays = self.is_stopped(os.WNOHANG) or self.notify is not None
+            if self.notify:
+                self.notify.retire()
+                self.notify.close()     # here: the daemon keeps it
+                self.notify = None
+            stays = self.is_stopped(os.WNOHANG)
             _tell(report, b"T" * stays + marshal.dumps(
                 (note, 0, self.daemon, ())))
             report.close()
-            self.report = None
+            self.report = self.awaited_by = None
         except BaseException as error:
             problem = error
         try:
@@ -2973,7 +3107,7 @@ class _Start:
                 os.environ.pop(name, None)
             if self.notify:
                 os.environ["NOTIFY_SOCKET"] = self.notify.address
-                self.notify.close()
+                self.notify.keep(bool(self.command))
             # Before the lock: any of these may be a descriptor of the pidfile
             _close_inherited(self.keep_fds)
             if self.pidfile:
@@ -2995,7 +3129,8 @@ class _Start:
 
     def note(self, said: dict[str, str]) -> None:
         """In the starter: what the daemon says of itself."""
-        self.news.update(said)
+        self.news.update((name, said[name]) for name in (*_NEWS, _TRACEBACK)
+                         if name in said)       # and nothing that it invents
         _tell_news(self.report, said)
         more = said.get("EXTEND_TIMEOUT_USEC", "")
         if more.isdecimal() and not self.is_ready:
@@ -3004,10 +3139,13 @@ class _Start:
         self.is_ready |= said.get("READY") == "1"
 
     def hears(self, *sources: Any) -> bool:
-        """Before the deadline, which no flood of words may put off."""
+        """Before the deadline, which no flood of words may put off, and the
+        end of the launcher: then nobody waits any more.
+        """
         left = self.deadline - time.monotonic()
         return left > 0 and _await_readable(left, *[
-            source.fileno() for source in sources])
+            source.fileno() for source in (self.awaited_by, *sources)
+            if source]) and _is_heard(self.awaited_by)
 
     def oversee(self, heard: Pipe, said: Pipe) -> str:
         """In the starter; returns what is to be said of a success."""
@@ -3020,7 +3158,8 @@ class _Start:
             _outcome(answer.lstrip(b"R"))
         # With neither R nor an exec, it was a death that closed the pipe.
         # (A supervisor has waited itself.)
-        no_exec = self.policy or not self.command
+        no_exec = (self.policy or not self.command
+                   or not _has_executed(self.daemon))
         if not no_exec:
             began = time.monotonic()
         ended = self.await_end(10 if no_exec and not answer else
@@ -3077,8 +3216,9 @@ class _Start:
                 self.note(said)
             if has_ended:
                 return self.wait_status
-            if self.is_ready and not was_ready or (
-                    is_last and time.monotonic() >= self.deadline):
+            if self.is_ready and not was_ready or is_last and (
+                    time.monotonic() >= self.deadline
+                    or not _is_heard(self.awaited_by)):
                 return None
             is_last = not self.hears(*sources)
             self.wakeup[0].read(512)
@@ -3089,8 +3229,9 @@ class _Start:
         Unless the launcher was killed: then nobody waits for it any more.
         """
         late = time.monotonic() - began
-        if not _tell_news(self.report, {"STATUS": ""}):
+        if not _is_heard(self.awaited_by):
             return False
+        self.awaited_by = None
         why = ("READY=1 did not come (does it speak sd_notify?)"
                if self.command else "ready() was not called")
         if "STRANGER" in self.news:
@@ -3125,14 +3266,12 @@ class _Start:
         return self.news.get(_TRACEBACK, "").splitlines()[-50:]
 
     def linger(self) -> None:
-        """What the starter stays for when the launcher has left.
+        """When the launcher has left: as long as the daemon is stopped.
 
-        For a moment for who asks for an answer after READY=1; and as long
-        as the daemon is stopped.
+        With nothing open that somebody waits for the end of.
         """
-        if self.notify:
-            _close_inherited(())
-            self.await_end(_LINGER)
+        for fd in _descriptors():
+            os.closerange(max(fd, 3), fd + 1)
         while self.is_stopped(os.WNOHANG):
             self.is_stopped(os.WCONTINUED)
 
@@ -3333,7 +3472,6 @@ class _Self:
         atexit.register(self.remove_pidfile)
         if self.task is not None and not start.foreground:
             self.task = None    # a worker that has daemonized is none
-            os.environ.pop(_WORKER, None)
             if signal.getsignal(signal.SIGTERM) == self.exit_as_worker:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
@@ -4171,6 +4309,7 @@ def _execute_bytecode(argv: list[str]) -> None:
         fd = os.memfd_create("daemonize", 0)
     except (AttributeError, OSError):
         return                  # it runs as it is, and is larger
+    _restore_locale()           # or it would be taken for the user's own
     try:
         if (os.path.basename(executable).startswith("python")
                 and os.write(fd, code) == len(code)):
@@ -4279,20 +4418,19 @@ class _CommandLine:
     def restart(self) -> int:
         """Looks for all that could fail before it stops what runs."""
         wanted = self.wanted()
-        if wanted.umask is not None:
-            os.umask(wanted.umask)
-        if os.path.lexists(self.path) and not _SELF.open_here(self.path):
-            wanted.pidfile = _PidFile(self.path, os.O_RDWR, self.owner())
-        wanted.open_streams()
-        if wanted.pidfile:
-            os.close(wanted.pidfile.fd)
-            wanted.pidfile = None
+        umask = None if wanted.umask is None else os.umask(wanted.umask)
         try:
-            _stop(self.path, self.schedule(),
-                  None, self.owner(), "quiet" not in self.options)
-        except NotRunning:
-            pass                # then there is only the start
-        return self.start(wanted)
+            wanted.try_streams(self.owner())
+            try:
+                _stop(self.path, self.schedule(),
+                      None, self.owner(), "quiet" not in self.options)
+            except NotRunning:
+                pass                # then there is only the start
+            return self.start(wanted)
+        finally:
+            wanted.let_go()
+            if umask is not None:
+                os.umask(umask)
 
     def stop(self) -> int:
         who, why = _stop(self.path, self.schedule(),

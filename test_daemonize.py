@@ -901,6 +901,30 @@ class StepsTest(DaemonTestCase):
                         "NOTIFY_", "LISTEN_", "WATCHDOG_"))}
         self.assertEqual(environ, expected)
 
+    def test_the_locale_is_what_was_given(self):
+        """And not what Python has made of it, for itself (PEP 538)."""
+        for given in ({}, {"LANG": "C"}, {"LC_CTYPE": "POSIX"},
+                      {"LC_ALL": "C"}, {"LC_CTYPE": "C.UTF-8"},
+                      {"LC_CTYPE": "C", "LANG": "C.UTF-8"}):
+            given.update({"PATH": self.env["PATH"], MARK: self.dir})
+            for options in (["-f"], ["-o", "log", "-p", self.p],
+                            ["-o", "log", "-r"],
+                            ["-o", "log", "--log-size", "1M"]):
+                status, out, err = self.call(
+                    [sys.executable, "-S", SCRIPT, *options, "--", "env"],
+                    env=given)
+                self.assertEqual(status, 0, err)
+                wait_until(lambda: out or self.read("log"))
+                self.assert_nothing_left()
+                lines = (out or self.read("log")).splitlines()
+                self.assertEqual({
+                    line for line in lines if line.partition("=")[0] not in
+                    ("DAEMONIZE_WORKER", "DAEMONIZE_WORKERS") and
+                    "daemonize: " not in line},
+                    {"%s=%s" % pair for pair in given.items()}, options)
+                if not out:
+                    os.remove(self.log)
+
     def test_pidfile_mode_and_content(self):
         pid = self.start("sleep", "1000", options=["-k", "022"])
         self.assertEqual(stat.S_IMODE(os.stat(self.p).st_mode), 0o644)
@@ -2546,6 +2570,19 @@ class PrivilegesTest(DaemonTestCase):
             self.assertEqual((status, out, err), (0, message + "\n", ""))
             self.assertFalse(os.path.exists(self.p))
 
+    @unittest.skipUnless(LINUX, "only Linux has user namespaces")
+    def test_the_root_of_a_user_namespace(self):
+        """Who may change no groups, and need not."""
+        unshare = ["unshare", "-Ur"]
+        if not shutil.which("unshare") or self.call([*unshare, "true"])[0]:
+            self.skipTest("no user namespaces for us here")
+        for user in "root", "0:0":
+            self.assertEqual(self.call([
+                *unshare, *self.CLI, "-f", "-u", user, "--", "id", "-u"]),
+                (0, "0\n", ""))
+        self.assertEqual(self.call([*unshare, *self.CLI, "-f", "-u",
+                                    "root:nogroup", "--", "id"])[0], 125)
+
     @unittest.skipIf(ROOT, "root may")
     def test_without_root_a_clear_refusal(self):
         self.fails(125, r"cannot become user root \(uid 0, gid 0\): only "
@@ -3318,10 +3355,62 @@ class SupervisorTest(SupervisedTestCase):
         self.assertEqual(spy["ignored"] & ~(1 << 12 | 1 << 24), 0)
         self.assertEqual(spy["blocked"], 0)
         self.assertEqual(spy["environ"]["DAEMONIZE_WORKER"], "0")
+        self.assertEqual(spy["environ"]["DAEMONIZE_WORKERS"], "1")
         fds = {fd: name for fd, name in spy["fds"].items()
                if "/proc/" not in name}
         self.assertEqual(fds, {"0": "/dev/null", "1": self.log,
                                "2": self.log, "240": self.p})
+
+    def test_a_daemon_that_a_worker_starts_is_no_worker(self):
+        self.supervise("-w", "2", command=(
+            "sh", "-c", "%s -p $DAEMONIZE_WORKER -o env --wait 60 env; "
+            "touch done; exec sleep 1000" % " ".join(
+                "'%s'" % word for word in self.CLI)), number=2)
+        wait_until(lambda: os.path.exists(self.path("done")))
+        self.assertNotIn("DAEMONIZE_WORKER", self.read("env"))
+        self.assertIn(MARK, self.read("env"))
+        self.stop()
+
+    def test_each_worker_goes_where_the_name_of_its_directory_points(self):
+        for release in "one", "two":
+            os.makedirs(self.path("rel/" + release))
+            self.script("rel/%s/app" % release, "#!/bin/sh\n"
+                        "echo it is %s\nexec sleep 1000\n" % release)
+
+        def deploy(release):
+            os.symlink(release, self.path("rel/new"))
+            os.rename(self.path("rel/new"), self.path("rel/current"))
+
+        def restart():
+            os.kill(self.workers()[0][1], signal.SIGKILL)
+
+        deploy("one")
+        os.mkdir(self.path("rel/one/sub"))
+        self.ok("-p", self.p, "-o", "log", "-r", "-d",
+                "rel/../rel/current", "--respawn-delay", "0.1", "./app")
+        self.await_log("it is one")
+        deploy("two")
+        restart()
+        self.await_log("it is two")
+        os.rename(self.path("rel/two"), self.path("rel/three"))
+        restart()
+        self.await_log("worker 0 .* exited with status 125; restart 2")
+        self.await_log("cannot change directory to .*rel/current: No such "
+                       "file or directory")
+        deploy("three")
+        wait_until(lambda: self.read("log").count("it is two") == 2)
+        self.stop()
+
+    def test_the_directory_of_a_log_is_not_guessed(self):
+        """x/.. is not nothing where x is a symbolic link."""
+        os.makedirs(self.path("a/b"))
+        os.symlink("a/b", self.path("x"))
+        self.supervise("-r", "-H", "-o", "x/../log")
+        os.rename(self.path("a/log"), self.path("a/old"))
+        self.ok("-p", self.p, "--signal", "HUP")
+        wait_until(lambda: os.path.exists(self.path("a/log")))
+        self.stop()
+        self.assertFalse(os.path.exists(self.log))
 
     def test_no_signal_is_ignored_in_a_worker(self):
         """Not SIGPIPE either, as Python has it."""
@@ -5510,7 +5599,7 @@ class SuperviseTest(SupervisedTestCase):
         self.program(
             "def work():\n"
             "    detach(%r, stdout='log', chdir=None)\n"
-            "    print(task_id(), 'DAEMONIZE_WORKER' in os.environ)\n"
+            "    print(task_id(), 'DAEMONIZE_WORKER' in str(os.environ))\n"
             "    supervise(lambda: print('supervised', flush=True))\n"
             "    try:\n"
             "        print('waits', flush=True)\n"
@@ -5889,6 +5978,11 @@ def forked(step, *calls):
             call()
         os._exit(0)
     os.waitpid(pid, 0)
+def stop_parent():
+    os.kill(os.getppid(), signal.SIGSTOP)
+    while open("/proc/%d/stat" % os.getppid()).read().rpartition(
+            ")")[2].split()[0] != "T":
+        time.sleep(0.01)
 def barrier():
     reader, writer = os.pipe()
     say("BARRIER=1", writer)
@@ -5915,6 +6009,11 @@ def follow(step):
         number, _, step = rest.partition(" ")
         if number == os.environ.get("DAEMONIZE_WORKER", "0"):
             follow(step)
+    elif verb == "flood":
+        for _ in range(5000):
+            say("X=" + 498 * "x")
+    elif verb == "stop":
+        forked(rest, stop_parent, lambda: say("READY=1"), barrier)
     elif verb == "child":
         forked(rest)
     elif verb == "asking":
@@ -5946,15 +6045,6 @@ while True:
     def service(self, *steps):
         self.write("service.py", self.SERVICE)
         return ("--", sys.executable, *FAST, self.path("service.py"), *steps)
-
-    # The starter stays as long as its daemon
-    LINGERS = ("import daemonize, sys\n"
-               "daemonize._LINGER = 1000\n"
-               "sys.exit(daemonize.main(sys.argv[1:]))\n")
-
-    def lingering(self, *args):
-        self.assertEqual(self.python(
-            self.LINGERS, "-p", self.p, "--notify-await", *args), (0, "", ""))
 
     # Its time is not over before that: an expression of what it has heard
     PATIENT = (
@@ -6008,6 +6098,14 @@ while True:
             found = dict(field.partition(b"=")[::2]
                          for field in file.read().split(b"\0"))
         return found.get(name.encode(), b"").decode()
+
+
+    def assert_taken(self, pid, address):
+        """Nobody else can bind what that process still speaks to."""
+        self.assertTrue(is_alive(pid))
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            with self.assertRaisesRegex(OSError, "in use"):
+                other.bind(address.replace("@", "\0", 1))
 
 
 class ReadinessTest(NotifyTestCase):
@@ -6074,7 +6172,7 @@ class ReadinessTest(NotifyTestCase):
         self.fails(127, "./cmd exists, but .*", "--notify-await", "./cmd")
 
     def test_a_death_after_it_is_none(self):
-        self.lingering(*self.service(
+        self.ok("-p", self.p, "--notify-await", *self.service(
             "READY=1", "barrier answered", "exit 3"))
         self.await_file("answered")
         wait_until(lambda: not self.is_running())
@@ -6163,9 +6261,11 @@ class ReadinessTest(NotifyTestCase):
         self.stop()
 
     def test_a_barrier_is_answered(self):
-        """Before readiness, with it, and for a moment after it."""
-        self.lingering(*self.service(
-            "barrier a", "READY=1", "barrier b", "STATUS=x", "barrier c"))
+        """Before readiness, with it, and ever after."""
+        self.ok("-p", self.p, "--notify-await", *self.service(
+            "barrier a", "READY=1", "barrier b", "STATUS=x", "await go",
+            "barrier c"))
+        self.touch("go")
         for name in "abc":
             self.await_file(name)
         self.assertFalse(os.path.exists(self.path("unanswered")))
@@ -6176,10 +6276,9 @@ class ReadinessTest(NotifyTestCase):
         # Again where it was not answered in the five seconds it waits
         script = ("until systemd-notify --status=hello; do :; done; "
                   "until systemd-notify --ready; do :; done; "
+                  "systemd-notify --status=on || exit; "
                   "touch survived; exec sleep 1000")
-        status, out, err = self.python(
-            self.LINGERS, "-vp", self.p, "--notify-await", "sh", "-c", script)
-        self.assertEqual((status, err), (0, ""))
+        out = self.ok("-vp", self.p, "--notify-await", "sh", "-c", script)
         self.assertRegex(out, r"\A(daemonize: status: hello\n)+"
                          r"daemonize: started, pid \d+\n\Z")
         self.await_file("survived")
@@ -6217,15 +6316,18 @@ class ReadinessTest(NotifyTestCase):
         self.assert_alone(self.pid())
         self.assertIn("running", self.ok("-p", self.p, "--status"))
         self.stop()
-        self.write("program.py", self.LINGERS)
-        launcher = self.popen([
-            sys.executable, "program.py", "-p", self.p, "--notify-await",
-            *self.service("touch up2", "await go", "READY=1",
-                          "barrier answered")])
+
+    def test_a_launcher_that_is_killed_takes_the_starter_with_it(self):
+        """At once: the daemon may say what it likes."""
+        launcher = self.launch(*self.service(
+            "touch up2", "await go", "READY=1", "barrier answered", "flood",
+            "touch on"))
         self.await_file("up2")
         launcher.kill()
+        wait_until(lambda: marked(self.dir) == [self.pid()])
         self.touch("go")
         self.await_file("answered")
+        self.await_file("on")
         self.stop()
 
     def test_a_killed_launcher_does_not_harm_the_workers(self):
@@ -6247,57 +6349,64 @@ class ReadinessTest(NotifyTestCase):
         self.assertIn("killed by SIGTERM", err)
         self.assert_nothing_left()
 
-    def test_a_stop_while_the_starter_lingers(self):
-        """It leaves with its daemon, and the next start goes as usual."""
-        for _ in range(2):
-            self.lingering(*self.service("child touch up", "READY=1"))
-            wait_until(lambda: len(marked(self.dir)) == 2)
-            self.ok("-p", self.p, "--stop")
-            self.assert_nothing_left()
+    @unittest.skipUnless(LINUX, "elsewhere the socket is a file")
+    def test_what_is_said_after_the_start_is_taken_and_dropped(self):
+        """Without a process that reads it, and its name is nobody else's."""
+        for options in (), ("-w", "2"), ("-S",):
+            with self.subTest(options):
+                self.ok("-p", self.p, *options, "--notify-await",
+                        *self.service("READY=1", "await go", "only 0 flood",
+                                      "RELOADING=1", "barrier answered",
+                                      "only 0 touch on"))
+                pids = {self.pid(), *(pid for _, pid in self.workers())}
+                self.assert_alone(*pids)
+                addresses = [self.environ_of(pid, "NOTIFY_SOCKET")
+                             for pid in pids]
+                before = {pid: doings(pid)[1] for pid in pids}
+                self.touch("go")
+                self.await_file("on")
+                self.await_file("answered")
+                if options:         # the supervisor has not read them
+                    self.assertLess(doings(self.pid())[1]
+                                    - before[self.pid()], 5)
+                for address in filter(None, addresses):
+                    self.assert_taken(self.pid(), address)
+                self.stop()
+                for name in "go", "on", "answered":
+                    os.remove(self.path(name))
+                self.assertFalse(os.path.exists(self.path("unanswered")))
 
-    def test_the_lingering_starter_keeps_no_pipe_of_ours(self):
+    @unittest.skipUnless(LINUX, "elsewhere the socket is a file")
+    def test_where_the_kernel_takes_no_filter(self):
+        """Then it is refused, but never waited for."""
+        for options in (), ("-w", "2"):
+            self.assertEqual(self.python(
+                "import daemonize, sys\n"
+                "daemonize._DROP = 8 * b'?'\n"
+                "sys.exit(daemonize.main(sys.argv[1:]))\n",
+                "-p", self.p, "-o", self.log, "--notify-await", *options,
+                *self.service("READY=1", "await go", "only 0 flood")),
+                (0, "", ""))
+            pid = (self.workers() or [(0, self.pid())])[0][1]
+            address = self.environ_of(pid, "NOTIFY_SOCKET")
+            self.assert_taken(pid, address)
+            self.touch("go")
+            self.await_log("BrokenPipeError")
+            if options:
+                self.stop()
+            for name in "go", "log":
+                os.remove(self.path(name))
+
+    def test_a_stopped_daemon_is_not_hung_up_after_it(self):
+        """The starter stays: see is_stopped(); with nothing of ours open."""
         reader, writer = os.pipe()
-        self.assertEqual(self.python(
-            self.LINGERS, "-p", self.p, "--notify-await",
-            *self.service("READY=1"), pass_fds=[writer]), (0, "", ""))
+        self.ok("-p", self.p, "--notify-await", *self.service(
+            "stop", "touch continued"), pass_fds=[writer])
         os.close(writer)
         with open(reader) as pipe:
             self.assertEqual(pipe.read(), "")
-        wait_until(lambda: len(marked(self.dir)) == 2)
-        self.stop()
-
-    def test_the_lingering_starter_listens_on(self):
-        self.lingering(*self.service(
-            "READY=1", "await go", "STATUS=x", "barrier a", "await on",
-            "STATUS=y", "barrier b"))
-        self.touch("go")
-        self.await_file("a")
-        began = time.monotonic()
-        wait_until(lambda: time.monotonic() > began + 0.2)
-        wait_until(lambda: len(marked(self.dir)) == 2)
-        self.touch("on")
-        self.await_file("b")
-        self.assertFalse(os.path.exists(self.path("unanswered")))
-        self.stop()
-
-    def test_a_stopped_daemon_is_not_hung_up_after_it(self):
-        """The starter stays: see is_stopped()."""
-        self.assertEqual(self.python(
-            "import daemonize, sys, time\n"
-            "linger = daemonize._Start.linger\n"
-            "def late(self):\n"
-            "    while daemonize._proc_stat(self.daemon)[0] != b'T':\n"
-            "        time.sleep(0.01)\n"
-            "    open('stopped', 'w').close()\n"
-            "    linger(self)\n"
-            "daemonize._Start.linger = late\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
-            "--notify-await", *self.service(
-                "READY=1", "kill 19", "touch continued")), (0, "", ""))
         pid = self.pid()
-        self.await_file("stopped")
-        began = time.monotonic()
-        wait_until(lambda: time.monotonic() > began + 1.2)
+        self.assertEqual(len(marked(self.dir)), 2)
         os.kill(pid, signal.SIGCONT)
         self.await_file("continued")
         wait_until(lambda: marked(self.dir) == [pid])
@@ -6418,7 +6527,7 @@ class ReadinessTest(NotifyTestCase):
         def start(*args):
             return self.python(
                 "import daemonize, sys\n"
-                "daemonize._ABSTRACT, daemonize._LINGER = False, 1000\n"
+                "daemonize._ABSTRACT = False\n"
                 "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
                 "--notify-await", *args)
         options = ("-u", "nobody") if ROOT else ()
@@ -6427,7 +6536,7 @@ class ReadinessTest(NotifyTestCase):
         for workers in (), ("-w", "2"):
             self.assertEqual(start(
                 *options, *workers, "--", python, *FAST, "-c", self.SERVICE,
-                "only 0 seen env", "READY=1", "only 0 barrier answered")[::2],
+                "only 0 seen env", "only 0 barrier answered", "READY=1")[::2],
                 (0, ""))
             self.await_file("answered")
             address = self.read("env").split()[0]
@@ -6628,8 +6737,9 @@ class ReadyTest(NotifyTestCase):
         self.assertEqual(self.daemonized(
             "before = sys.excepthook\n"
             "print([name for name in map(os.readlink, ['/proc/self/fd/%s' % fd"
-            " for fd in range(256) if os.path.exists('/proc/self/fd/%s' % fd)"
+            " for fd in range(240) if os.path.exists('/proc/self/fd/%s' % fd)"
             "]) if 'socket' in name])\n"
+            "print(os.environ['NOTIFY_SOCKET'])\n"
             "ready()\n"
             "print(os.environ.get('NOTIFY_SOCKET'),\n"
             "      before == sys.excepthook,\n"
@@ -6638,7 +6748,11 @@ class ReadyTest(NotifyTestCase):
             "print('again', flush=True)\n"
             "idle()\n"), (0, "", ""))
         self.await_log("again")
-        self.assertEqual(self.read("log"), "[]\nNone False True\nagain\n")
+        address = self.read("log").split()[1]
+        self.assertEqual(self.read("log"), "[]\n%s\nNone False True\nagain\n"
+                         % address)
+        if LINUX:
+            self.assert_taken(self.pid(), address)
         self.assertIn("running", self.ok("-p", self.p, "--status"))
         wait_until(lambda: marked(self.dir) == [self.pid()])
         self.stop()
