@@ -595,22 +595,26 @@ def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
     return moved
 
 
-def _open(path: str, flags: int, mode: int) -> int:
-    """open(2), close-on-exec; creates only what is to be written.
+def _open(path: str, flags: int, mode: int = 0) -> int:
+    """open(2), close-on-exec.
 
     Never as 0, 1 or 2 where one of these is closed: a message would be
-    written into the file.  First without O_CREAT, which Linux's
-    fs.protected_regular refuses for another user's file in /tmp.
-    O_NONBLOCK, so that no FIFO hangs us.
+    written into the file.  O_NONBLOCK, so that no FIFO hangs us.
     """
     flags |= os.O_CLOEXEC | os.O_NOCTTY | os.O_NONBLOCK
     try:
-        fd = os.open(path, flags)
-    except FileNotFoundError:
-        if not flags & (os.O_WRONLY | os.O_RDWR):
-            raise
-        fd = os.open(path, flags | os.O_CREAT, mode)
+        fd = os.open(path, flags, mode)
+    except OSError as error:
+        if error.errno == errno.ENXIO and stat.S_ISFIFO(
+                os.stat(path).st_mode):
+            error.strerror = "nobody reads this FIFO"
+        raise
     return fd if fd > 2 else _lift(fd)
+
+
+# As a shell's >>: with O_CREAT the kernel refuses, in sticky directories, what
+# another user has put there (fs.protected_regular, fs.protected_fifos)
+_APPEND = os.O_WRONLY | os.O_APPEND | os.O_CREAT
 
 
 def _descriptors() -> Iterable[int]:
@@ -667,6 +671,24 @@ def _fileno(thing: Any) -> int:
     return fd
 
 
+def _stream(stream: Any) -> int | str | None:
+    """/dev/stdout is descriptor 1, whatever that is: a socket, say, or a
+    terminal of another user, which could not be opened.
+    """
+    if stream is None:
+        return None
+    if not isinstance(stream, (str, bytes, os.PathLike)):
+        return _fileno(stream)
+    path = _path(stream)
+    name = path[5:] if path.startswith("/dev/") else ""
+    names = ["stdin", "stdout", "stderr"]
+    fd = str(names.index(name)) if name in names else name[3:]
+    if name in names or name.startswith("fd/") and (
+            fd.isascii() and fd.isdigit()):
+        return _fileno(int(fd))
+    return path
+
+
 def _path(path: Any) -> str:
     text = os.fsdecode(path)
     if "\0" in text:
@@ -689,17 +711,20 @@ def _open_stream(wanted: int | str, number: int) -> int:
     with _doing(f"open {wanted}"):
         if isinstance(wanted, int):
             return _lift(os.dup(wanted))
-        fd = _open(wanted, os.O_WRONLY | os.O_APPEND if number else
-                   os.O_RDONLY, 0o640)
+        fd = _open(wanted, _APPEND if number else os.O_RDONLY, 0o640)
+        if not number and stat.S_ISFIFO(os.fstat(fd).st_mode):
+            reader, fd = fd, _open(wanted, os.O_RDWR)   # a console, which
+            os.close(reader)                            # outlives its writers
         os.set_blocking(fd, True)
     return fd
 
 
 def _redirect(opened: Sequence[int]) -> None:
     """Puts them on 0, 1, 2 (those that are not -1)."""
-    for number, fd in enumerate(opened):
-        if fd >= 0:
-            os.dup2(fd, number)
+    with _doing("redirect the streams"):
+        for number, fd in enumerate(opened):
+            if fd >= 0:
+                os.dup2(fd, number)
 
 
 def _close(*fds: int) -> None:
@@ -725,15 +750,18 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
     try:
         fd = -1
         if os.path.samestat(os.stat(path), info):
-            fd = _open(path, os.O_RDONLY, 0)
+            fd = _open(path, os.O_RDONLY)
         if fd < 0 or not os.path.samestat(os.fstat(fd), info):
             return ["(it was replaced)"]    # not closed: to close a pidfile
         with open(fd, "rb") as file:        # would drop our lock on it
-            file.seek(max(since, info.st_size - 8192))
-            text = file.read().decode("utf-8", "backslashreplace")
+            file.seek(max(since, info.st_size - _MOST_WORDS))
+            return _lines(file.read())
     except OSError as error:
         return [f"(it cannot be read: {error.strerror})"]
-    return text.splitlines()[-10:]
+
+
+def _lines(text: bytes) -> list[str]:
+    return text.decode("utf-8", "backslashreplace").splitlines()[-10:]
 
 
 # ---- The pidfile --------------------------------------------------------
@@ -790,7 +818,7 @@ class _PidFile:
         self.is_new = not os.path.lexists(path)
         self.is_locked = False  # by us, to be changed
         try:
-            self.fd = _open(path, flags | os.O_NOFOLLOW, 0o644)
+            self.fd = self.open(flags | os.O_NOFOLLOW)
         except OSError as error:
             if error.errno == errno.ENOENT and not flags:
                 raise
@@ -803,8 +831,20 @@ class _PidFile:
                 raise DaemonizeError(f"{path} is no pidfile: not a regular "
                                      "file, or one with several links")
         except DaemonizeError:
+            self.remove_new()
             os.close(self.fd)
             raise
+
+    def open(self, flags: int) -> int:
+        """First without O_CREAT, which would refuse --user's own pidfile in
+        /tmp; whom it may belong to is looked at later.
+        """
+        try:
+            return _open(self.path, flags)
+        except FileNotFoundError:
+            if not flags & os.O_RDWR:
+                raise
+            return _open(self.path, flags | os.O_CREAT, 0o644)
 
     def __enter__(self) -> _PidFile:
         return self
@@ -1072,13 +1112,23 @@ class _PidFile:
 
     def unlock(self) -> None:
         self.is_locked = False
-        fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)
+        with _doing(f"unlock {self.path}"):
+            fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)
 
-    def remove_empty(self) -> None:
-        """After a failure: what we have made is not to stay."""
-        with _doing(f"remove {self.path}"):
-            if not self.info().st_size and self.is_current():
+    def remove_new(self) -> None:
+        """After a failure: what we have made is not to stay.
+
+        Unless another start has it by now.
+        """
+        try:
+            is_free = self.is_new and self.try_lock()
+        except OSError:
+            is_free = True      # locks are refused to all
+        try:
+            if is_free and not self.info().st_size and self.is_current():
                 os.unlink(self.path)
+        except (OSError, DaemonizeError):
+            pass                # empty it harms nothing, and why is told
 
     def is_current(self) -> bool:
         """Does the path still name the file that we have open?"""
@@ -1123,8 +1173,9 @@ class _PidFile:
         text = b"%d\n" % pid
         with _doing(f"write {self.path}"):
             padded = text.ljust(os.fstat(self.fd).st_size, b"\n")
-            if os.pwrite(self.fd, padded, 0) != len(padded):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            written = 0         # in part, on a full disk: then why
+            while written < len(padded):
+                written += os.pwrite(self.fd, padded[written:], written)
             os.ftruncate(self.fd, len(text))
             started = _start_time(pid) or time.time()
             stamp = int(started) * 10 ** 9 + _mark(pid)
@@ -1391,11 +1442,16 @@ def _has_left(pid: int) -> bool:
         return True
 
 
-def _pipe() -> tuple[Pipe, Pipe]:
+def _pipe_ends() -> tuple[int, int]:
     """A close-on-exec pipe, (reader, writer), clear of 0, 1 and 2."""
     with _doing("make a pipe"):
         reader, writer = os.pipe()
-    return open(_lift(reader), "rb", 0), open(_lift(writer), "wb", 0)
+    return _lift(reader), _lift(writer)
+
+
+def _pipe() -> tuple[Pipe, Pipe]:
+    reader, writer = _pipe_ends()
+    return open(reader, "rb", 0), open(writer, "wb", 0)
 
 
 def _wake_up() -> tuple[Pipe, Pipe, int]:
@@ -1431,10 +1487,16 @@ def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> None:
             _tell(pipe, line[:select.PIPE_BUF - 1] + b"\n")
 
 
-def _tell_error(pipe: Pipe, error: BaseException) -> None:
+def _tell_error(pipe: Pipe, error: BaseException, *more: Exception) -> None:
+    """And what else went wrong, when the first error was cleaned up after."""
     if not isinstance(error, DaemonizeError):
         error = DaemonizeError(f"{type(error).__name__}: {error}")
-    _tell(pipe, marshal.dumps(error.told))
+    message, exit_status, pid, details = error.told
+    if details:
+        details = (*details, *(f"({second})" for second in more))
+    else:
+        message = "; ".join(map(str, (message, *more)))
+    _tell(pipe, marshal.dumps((message, exit_status, pid, details)))
 
 
 def _outcome(text: bytes) -> tuple[str, int]:
@@ -1823,6 +1885,8 @@ def _execute(command: list[str]) -> NoReturn:
 
 _SYSLOG = ("/dev/log", "/var/run/syslog", "/var/run/log")  # macOS, FreeBSD
 _LONGEST = 1 << 20              # bytes of a line; a longer one is cut
+_MOST_BACKLOG = 1 << 22         # bytes; then what the dead left is dropped
+_MOST_WORDS = 8192              # bytes that are looked at for the last words
 _PATIENCE = 1.0                 # seconds between attempts on a full disk
 _LAST_CALL = 10.0               # seconds of them, once all workers have ended
 
@@ -1833,6 +1897,18 @@ def _line(text: str) -> bytes:
             _printable(text) + "\n").encode(errors="backslashreplace")
 
 
+def _say(line: bytes) -> None:
+    """On stderr, if that takes it: a terminal may be stopped (Ctrl-S), and
+    a pipe that is said to be writable takes PIPE_BUF bytes.
+    """
+    if _is_writable(2):
+        try:
+            os.write(2, line if len(line) <= select.PIPE_BUF else
+                     line[:select.PIPE_BUF - 1] + b"\n")
+        except OSError:         # a full disk, a reader that is gone: there
+            pass                # is no other place to say it
+
+
 class _Sink:
     """Takes whole lines: a file, or syslog."""
 
@@ -1841,6 +1917,7 @@ class _Sink:
     full = -1                   # fd, if its reader is slow: poll it, or if
     turn = 0.05                 # so many seconds of rotations were not enough
     at_once = 16                # chunks of 64 KiB from one stream
+    dropped = 0                 # lines, from what the dead have left
     due = _FOREVER              # when to try again; _FOREVER: nothing waits
     since = 0.0                 # when it began to fail; 0: it does not
     why: str | None = ""
@@ -1849,8 +1926,19 @@ class _Sink:
         """Writes the backlog; raises OSError in the middle of it."""
         raise NotImplementedError
 
-    def write(self, lines: bytes, pid: int) -> None:
+    def add(self, lines: bytes, pid: int) -> None:
+        """To the backlog."""
         raise NotImplementedError
+
+    def size_of_backlog(self) -> int:
+        raise NotImplementedError
+
+    def write(self, lines: bytes, pid: int) -> None:
+        if self.due < _FOREVER and self.size_of_backlog() > _MOST_BACKLOG:
+            self.dropped += lines.count(b"\n")
+        else:
+            self.add(lines, pid)
+            self.flush()
 
     def flush(self) -> None:
         """Writes what it can, and says so if that had failed before."""
@@ -1874,6 +1962,10 @@ class _Sink:
             self.since = 0
             self.say(f"could not write {self.name} for {seconds:.1f} s: "
                      f"{self.why}")
+        if self.dropped:
+            count, self.dropped = self.dropped, 0
+            self.say(f"dropped {count} lines of workers that had died, which "
+                     "could not be written")
 
     def say(self, text: str) -> None:
         self.write(_line(text), os.getpid())
@@ -1884,6 +1976,8 @@ class _LogFile(_Sink):
 
     pidfile: _PidFile | None = None     # that is held here
     is_suspect = False                  # it was put there, and stays open
+    words: bytes | None = b""   # the last, wherever they are, until the start
+                                # has succeeded
 
     def __init__(self, path: str, size: int | None, keep: int) -> None:
         self.name = path
@@ -1891,41 +1985,51 @@ class _LogFile(_Sink):
         self.keep = keep
         self.numbers: list[int] = []
         self.backlog = b""
+        self.torn = b""         # the start of a line, that has been written
         if self.size < 1 << 20:
             self.at_once = 1    # rotations take their time
 
-    def write(self, lines: bytes, pid: int) -> None:
+    def add(self, lines: bytes, pid: int) -> None:
         self.backlog += lines
-        self.flush()
+        if self.words is not None:
+            self.words = (self.words + lines)[-_MOST_WORDS:]
+
+    def size_of_backlog(self) -> int:
+        return len(self.backlog)
 
     def put(self) -> None:
         began = time.monotonic()
         while self.backlog:
             part = self.backlog[:self.fitting()]
-            written = os.write(self.fd, part)
+            try:
+                written = os.write(self.fd, part)
+            except OSError:
+                self.take_back()
+                raise
             self.backlog = self.backlog[written:]
-            if written < len(part):
-                self.take_back(part[:written])
-            if self.backlog and time.monotonic() - began > self.turn:
+            self.torn = (self.torn + part[:written]).rpartition(b"\n")[2]
+            if self.backlog and not self.torn and (
+                    time.monotonic() - began > self.turn):
                 raise BlockingIOError   # there may be a signal
 
-    def take_back(self, written: bytes) -> None:
+    def take_back(self) -> None:
         """From a full disk, the start of a line: who knows in which file
         the rest would be.
         """
         info = os.fstat(self.fd)
-        if not stat.S_ISREG(info.st_mode):
-            return              # a pipe, which is only full
-        torn = written[written.rfind(b"\n") + 1:]
+        if not self.torn or not stat.S_ISREG(info.st_mode):
+            return              # a pipe is only full
         try:
-            os.ftruncate(self.fd, info.st_size - len(torn))
-            self.backlog = torn + self.backlog
+            os.ftruncate(self.fd, info.st_size - len(self.torn))
+            self.backlog = self.torn + self.backlog
         except OSError:
             pass                # append-only: then it is torn
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self.torn = b""
 
     def fitting(self) -> int:
         """How much of the backlog goes into this file: whole lines."""
+        if self.torn:
+            return self.backlog.find(b"\n") + 1
         used = os.fstat(self.fd).st_size
         if used + len(self.backlog) <= self.limit:
             return len(self.backlog)
@@ -1935,21 +2039,38 @@ class _LogFile(_Sink):
         return last or self.backlog.find(b"\n") + 1
 
     def rotate(self, used: int) -> None:
-        names = [self.name, *(f"{self.name}.{number + 1}"
-                              for number in range(self.keep))]
+        """The file behind a symbolic link, which stays.
+
+        It is moved aside first: where that fails (it is a mount, or may only
+        be appended to), no old one has been given up for it.
+        """
+        path = os.path.realpath(self.name)
         try:
-            if os.path.samestat(os.stat(self.name), os.fstat(self.fd)):
-                if not self.keep:
-                    os.unlink(self.name)
-                for number in range(self.keep, 0, -1):
-                    if os.path.lexists(names[number - 1]):
-                        os.rename(names[number - 1], names[number])
+            if os.path.samestat(os.stat(path), os.fstat(self.fd)):
+                if self.keep:
+                    self.shift(path)    # what a kill -9 has left aside
+                    os.rename(path, f"{path}.0")
+                    self.shift(path)
+                else:
+                    os.unlink(path)
         except FileNotFoundError:
             pass                # somebody has moved it: it is made anew
         except OSError as error:
             self.complain("rotate", error, used)
             return
         self.reopen()
+
+    def shift(self, path: str) -> None:
+        """path.0 to .1, and so on up to the first that is free."""
+        last = 0
+        while last < self.keep and os.path.lexists(f"{path}.{last}"):
+            last += 1
+        try:
+            for number in range(last, 0, -1):
+                os.rename(f"{path}.{number - 1}", f"{path}.{number}")
+        except OSError:
+            os.rename(f"{path}.0", path)
+            raise
 
     def complain(self, verb: str, error: OSError, used: int) -> None:
         self.limit = used + max(self.size, 1 << 20)     # to try again
@@ -1970,7 +2091,7 @@ class _LogFile(_Sink):
                 raise OSError(errno.EINVAL, "it was the pidfile")
             if os.path.exists(self.name):
                 self.refuse_pidfile(self.name)
-            fd = _open(self.name, os.O_WRONLY | os.O_APPEND, 0o640)
+            fd = _open(self.name, _APPEND, 0o640)
             self.refuse_pidfile(fd)     # then it stays open, but only once
         except OSError as error:
             self.complain("reopen", error, os.fstat(self.fd).st_size)
@@ -1992,7 +2113,10 @@ class _Syslog(_Sink):
         self.backlog: list[bytes] = []
         self.socket: Any = None
 
-    def write(self, lines: bytes, pid: int) -> None:
+    def size_of_backlog(self) -> int:
+        return sum(map(len, self.backlog))
+
+    def add(self, lines: bytes, pid: int) -> None:
         # ctime(), unlike strftime(), has no locale: "Jan  1 12:34:56"
         head = b"<%d>%s %s[%d]: " % (
             self.priority, time.ctime()[4:19].encode(), self.tag, pid)
@@ -2000,7 +2124,6 @@ class _Syslog(_Sink):
             head + line[at:at + _LONGEST_MESSAGE]
             for line in lines.split(b"\n")[:-1]
             for at in range(0, len(line) or 1, _LONGEST_MESSAGE)]
-        self.flush()
 
     def put(self) -> None:
         while self.backlog:
@@ -2011,9 +2134,20 @@ class _Syslog(_Sink):
                 self.socket.send(self.backlog[0])
                 del self.backlog[0]
             except OSError as error:
+                if error.errno == errno.EMSGSIZE:
+                    self.split()
+                    continue
                 if is_new or error.errno in (errno.EAGAIN, errno.ENOBUFS):
                     raise
                 self.close()            # syslogd may have been started anew
+
+    def split(self) -> None:
+        """A message that is too long for this socket, into two."""
+        message = self.backlog.pop(0)
+        head, middle = message.index(b"]: ") + 3, len(message) // 2
+        if middle > head:
+            self.backlog[:0] = [message[:middle],
+                                message[:head] + message[middle:]]
 
     def connect(self) -> None:
         import socket
@@ -2089,19 +2223,25 @@ class _Logs:
                 sink.fd = sink.numbers[0]
                 os.set_blocking(number, False)
 
-    def pipes(self, worker: int, ends: list[int]) -> None:
-        """Appends a new run's 1 and 2, to be closed here after the fork."""
+    def pipes(self, worker: int, ends: list[int], user: int) -> None:
+        """Appends a new run's 1 and 2, to be closed here after the fork.
+
+        They belong to that uid (-1: to us), for whom /dev/stdout is to open.
+        """
         for number, sink in enumerate(self.sinks if any(self.sinks) else ()):
             if sink is None:
                 ends.append(-1)
             elif number and sink is self.sinks[0]:
                 ends.append(ends[0])    # one pipe keeps their order, too
             else:
-                with _doing("make a pipe"):
-                    reader, writer = os.pipe()
+                reader, writer = _pipe_ends()
                 os.set_blocking(reader, False)
                 self.streams[reader] = _Stream(reader, sink, worker)
                 ends.append(writer)
+                try:
+                    os.fchown(writer, user, -1)
+                except OSError:
+                    pass        # not everywhere, and not without CAP_CHOWN
 
     def name_pid(self, worker: int, pid: int) -> None:
         for stream in self.streams.values():
@@ -2179,15 +2319,17 @@ class _Logs:
         for stream in self.streams.values():
             stream.end()
 
+    def words(self) -> list[bytes | None]:
+        """The last of stdout and stderr, where it is we who write them."""
+        return [sink.words if isinstance(sink, _LogFile) else None
+                for sink in self.sinks]
+
     def say(self, text: str) -> None:
         sink = self.sinks[1]
         if sink:
             sink.say(text)
-        elif _is_writable(2):       # a terminal may be stopped (Ctrl-S)
-            try:
-                os.write(2, _line(text))
-            except OSError:         # a full disk, a reader that is gone:
-                pass                # there is no other place to say it
+        else:
+            _say(_line(text))
 
 
 class _Policy:
@@ -2523,6 +2665,9 @@ class _Supervisor:
     def settle(self) -> None:
         """The start has succeeded."""
         self.is_settled = True
+        for sink in self.logs.sinks:
+            if isinstance(sink, _LogFile):
+                sink.words = None
         for worker in self.workers:
             if worker.notify:
                 worker.notify.retire()
@@ -2591,7 +2736,7 @@ class _Supervisor:
             self.fail(self.start.death(
                 wait_status, ran, "" if self.command and
                 self.policy.workers == 1 else f"worker {worker.number}",
-                worker.traceback.splitlines()[-50:]))
+                worker.traceback.splitlines()[-50:], self.logs.words()))
         if self.is_wanted and not self.policy.is_proxy and (
                 wait_status or self.policy.always):
             self.plan(worker, what, ran, _exit_status(wait_status))
@@ -2691,7 +2836,8 @@ class _Supervisor:
         if worker.notify:
             os.environ["NOTIFY_SOCKET"] = worker.notify.address
         try:
-            self.logs.pipes(worker.number, ends)
+            self.logs.pipes(worker.number, ends,
+                            self.identity.uid if self.identity else -1)
             pid = _fork()
             if pid == 0:
                 self.be_worker(worker.number, ends)
@@ -2745,7 +2891,7 @@ class _Supervisor:
                 self.start.let_go()
         except BaseException as error:
             if self.report.closed:
-                os.write(2, _line(str(error)))
+                _say(_line(str(error)))
             else:
                 _tell_error(self.report, error)
             os._exit(getattr(error, "exit_status",
@@ -2834,10 +2980,7 @@ class _Start:
         self.path = None if pidfile is None else _path(pidfile)
         if self.path:
             _refuse_as_stream(self.path)
-        self.wanted = [
-            stream if stream is None else _path(stream)
-            if isinstance(stream, (str, bytes, os.PathLike))
-            else _fileno(stream) for stream in streams]
+        self.wanted = [_stream(stream) for stream in streams]
         self.opened = [-1, -1, -1]
         self.chdir = None if chdir is None else _absolute(_path(chdir))
         if umask is not None and umask not in range(0o1000):
@@ -2881,16 +3024,20 @@ class _Start:
             pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
             try:
                 is_ours = pidfile.acquire(self.launcher)
-            except DaemonizeError as error:
-                if pidfile.is_new and error.__cause__:      # an OSError: locks
-                    pidfile.remove_empty()      # are refused to all
+            except BaseException:
+                pidfile.remove_new()
                 raise
             if is_ours:
                 self.pidfile = pidfile
-                _end_workers(pidfile, self.policy.schedule if self.policy
-                             else _schedule(), _Waiting())
             else:
                 os.close(pidfile.fd)
+
+    def end_left_workers(self) -> None:
+        """Of a killed supervisor; not before all that can fail has worked."""
+        pidfile = self.pidfile or self.held
+        if pidfile:
+            _end_workers(pidfile, self.policy.schedule if self.policy else
+                         _schedule(), _Waiting())
 
     def register(self, pid: int, heard: Pipe, said: Pipe) -> None:
         """In the starter: writes the pid of the process that is to hold.
@@ -2941,8 +3088,7 @@ class _Start:
             _close(self.opened[number])     # of a restart; only now: the
             self.opened[number] = fd        # reader of a FIFO is to stay
             pidfile = self.pidfile or self.held
-            if pidfile and os.path.samestat(os.fstat(fd),
-                                            os.fstat(pidfile.fd)):
+            if pidfile and os.path.samestat(os.fstat(fd), pidfile.info()):
                 raise DaemonizeError(f"{wanted} is the pidfile")
 
     def complete(self) -> None:
@@ -3070,7 +3216,7 @@ class _Start:
             problem = error
         try:
             if problem:
-                _tell_error(report, self.clean_up(problem))
+                _tell_error(report, problem, *self.clean_up())
             else:
                 self.linger()
         finally:
@@ -3090,6 +3236,7 @@ class _Start:
             os.open(os.devnull, os.O_RDWR)
         self.acquire()
         self.open_streams()
+        self.end_left_workers()
         self.sizes = [os.fstat(fd).st_size for fd in self.opened]
         _redirect(self.opened)
         if self.patience < _FOREVER and not self.policy:
@@ -3270,6 +3417,7 @@ class _Start:
 
         With nothing open that somebody waits for the end of.
         """
+        signal.set_wakeup_fd(-1)
         for fd in _descriptors():
             os.closerange(max(fd, 3), fd + 1)
         while self.is_stopped(os.WNOHANG):
@@ -3298,8 +3446,12 @@ class _Start:
                 f"{seconds:.2f} s")
 
     def death(self, wait_status: int, seconds: float, who: str = "",
-              traceback: Sequence[str] = ()) -> DaemonizeError:
-        """An early death, in words, and with the last words of the dead."""
+              traceback: Sequence[str] = (),
+              words: Sequence[bytes | None] = (None, None)) -> DaemonizeError:
+        """An early death, in words, and with the last words of the dead.
+
+        words are those that its supervisor has written for it.
+        """
         how = self.epitaph(wait_status, seconds, who)
         if self.patience < _FOREVER and not self.is_ready:
             how += (", before all were ready" if self.policy and
@@ -3308,12 +3460,13 @@ class _Start:
                 how += f"; {_OUT_OF_REACH}"
         if traceback:
             return DaemonizeError(f"{how}:", details=traceback)
-        logs = {name: (path, fd, size) for name, path, fd, size in zip(
+        logs = {name: _last_lines(path, fd, size) if text is None else
+                _lines(text) for name, path, fd, size, text in zip(
                     self.wanted[1:], self.log_paths, self.opened[1:],
-                    self.sizes[1:])
+                    self.sizes[1:], words)
                 if isinstance(name, str)
                 and stat.S_ISREG(os.fstat(fd).st_mode)}
-        lines = [line for log in logs.values() for line in _last_lines(*log)]
+        lines = [line for log in logs.values() for line in log]
         if self.policy and self.policy.syslog and not logs:
             how += "; its output went to syslog"
         elif self.wanted[1:] == [None, None]:
@@ -3325,28 +3478,37 @@ class _Start:
             how += " and ".join(logs) + ":" * bool(lines)
         return DaemonizeError(how, details=lines)
 
-    def clean_up(self, problem: BaseException) -> BaseException:
+    def clean_up(self) -> list[Exception]:
         """After a failure: no process and no pidfile is left.
 
-        Returns what is to be told: the problem, and what could not be done.
+        Returns what could not be done.
         """
-        try:
-            if self.daemon > 0:
-                if not self.has_ended():
-                    with _doing(f"end pid {self.daemon}"):
-                        os.kill(self.daemon, signal.SIGKILL)
-                _kill(-self.daemon)     # not reaped yet: see _peek()
-                _reap(self.daemon)
-            if self.policy and self.pidfile:    # of a killed supervisor
-                _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)],
-                             _Waiting())
-            _kill_session()
-            if self.pidfile:
-                self.pidfile.remove_if_free()
-        except DaemonizeError as second:
-            return DaemonizeError(f"{problem}; {second}", getattr(
-                problem, "exit_status", 0))
-        return problem
+        failures: list[Exception] = []
+        for step in (self.end_daemon, self.end_workers, _kill_session,
+                     self.remove_pidfile):
+            try:
+                step()
+            except (OSError, DaemonizeError) as error:
+                failures.append(error)
+        return failures
+
+    def end_daemon(self) -> None:
+        if self.daemon > 0:
+            if not self.has_ended():
+                with _doing(f"end pid {self.daemon}"):
+                    os.kill(self.daemon, signal.SIGKILL)
+            _kill(-self.daemon)     # not reaped yet: see _peek()
+            _reap(self.daemon)
+
+    def end_workers(self) -> None:
+        """Those of a supervisor that was killed during its start."""
+        if self.policy and self.pidfile and self.daemon > 0:
+            _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)],
+                         _Waiting())
+
+    def remove_pidfile(self) -> None:
+        if self.pidfile:
+            self.pidfile.remove_if_free()
 
     # The start in the foreground
 
@@ -3363,6 +3525,7 @@ class _Start:
                 self.register(self.launcher, questions, answers)
             except BaseException as error:
                 _tell_error(answers, error)
+                self.clean_up()
             finally:
                 os._exit(0)
         answers.close()
@@ -3386,6 +3549,7 @@ class _Start:
             if self.path is not None:
                 self.claim()
             self.open_streams()
+            self.end_left_workers()
             _redirect(self.opened)
             _reset_signals(bool(self.command) and not self.policy)
             self.complete()
@@ -3947,6 +4111,25 @@ def send_signal(pidfile: Path, sig: int | str) -> None:
     _send_signal(_path(pidfile), _signal_number(sig))
 
 
+def _refuse_worker(path: str, owner: int | None = None) -> None:
+    """A worker that has called exec, or main(): it would be ended in the
+    middle of the restart.
+    """
+    number = os.environ.get(_WORKER, "0")
+    try:
+        with _opened(path, owner) as pidfile:
+            is_worker = (
+                os.getppid() == pidfile.number()
+                and os.getpgrp() == os.getpid() and number.isdigit()
+                and (_has_open(os.getpid(), pidfile.info(), 1 + int(number))
+                     if _has_proc() else _WORKER in os.environ))
+    except NotRunning:
+        return
+    if is_worker:
+        raise DaemonizeError(f"this is worker {number} of {path} itself, "
+                             "which a restart ends: a child of it can do that")
+
+
 def _find(pidfile: _PidFile) -> _Target | None:
     """The daemon; None where a killed supervisor has left its workers."""
     while True:
@@ -4077,6 +4260,8 @@ class Daemon:
 
     def restart(self) -> None:
         """stop() and start()."""
+        _require_posix()
+        _refuse_worker(self._path())
         self.stop()
         self.start()
 
@@ -4418,6 +4603,7 @@ class _CommandLine:
     def restart(self) -> int:
         """Looks for all that could fail before it stops what runs."""
         wanted = self.wanted()
+        _refuse_worker(self.path, self.owner())
         umask = None if wanted.umask is None else os.umask(wanted.umask)
         try:
             wanted.try_streams(self.owner())

@@ -571,7 +571,7 @@ class TruthTest(DaemonTestCase):
 
     def test_a_fifo_without_a_reader_does_not_hang(self):
         os.mkfifo(self.path("fifo"))
-        self.refused(125, "cannot open fifo: No such device or address",
+        self.refused(125, "cannot open fifo: nobody reads this FIFO",
                      "-o", "fifo", "true")
 
     def test_a_log_that_is_the_pidfile(self):
@@ -713,6 +713,7 @@ class TruthTest(DaemonTestCase):
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_start_that_ends_stopped_is_left_stopped(self):
         """The starter's leaving must not orphan a stopped process group."""
+        reader, writer = os.pipe()
         self.assertEqual(self.python(
             "import daemonize, sys, time\n"
             "plain = daemonize._Start.await_end\n"
@@ -724,7 +725,10 @@ class TruthTest(DaemonTestCase):
             "sys.exit(daemonize.main(sys.argv[1:]))\n",
             "-p", self.p, "-o", self.log, "sh", "-c",
             "trap 'echo HUP' HUP; echo up; kill -STOP $$; echo on; "
-            "exec sleep 1000"), (0, "", ""))
+            "exec sleep 1000", pass_fds=[writer]), (0, "", ""))
+        os.close(writer)
+        with open(reader) as pipe:          # the starter keeps nothing open
+            self.assertEqual(pipe.read(), "")
         pid = self.pid()
         wait_until(lambda: len(marked(self.dir)) == 2)      # and the starter
         self.assertEqual(self.ok("-p", self.p, "--status"),
@@ -736,6 +740,63 @@ class TruthTest(DaemonTestCase):
 
     def test_wait_0_turns_it_off(self):
         self.assertEqual(self.cli("--wait", "0", "false"), (0, "", ""))
+
+    @unittest.skipUnless(LINUX, "elsewhere an exec is not told from a death")
+    def test_a_daemon_killed_before_its_exec_has_not_started(self):
+        status, out, err = self.python(
+            "import daemonize, os, sys\n"
+            "os.execv = lambda *args: os.kill(os.getpid(), 9)\n"
+            "sys.exit(daemonize.main(['-vp', 'p', '--wait', '0', 'sleep',\n"
+            "                         '9']))\n")
+        self.assertEqual((status, out), (125, ""))
+        self.assertRegex(err, r"\Adaemonize: sleep killed by SIGKILL after .*"
+                         r"\n\Z")
+        self.assertFalse(os.path.exists(self.p))
+
+    def test_what_went_wrong_besides_does_not_hide_why(self):
+        os.mkdir(self.path("run"))
+        status, _, err = self.cli(
+            "-p", "run/p", "-o", "log", "sh", "-c",
+            "echo last words; mv run gone; echo >run; exit 3")
+        self.assertEqual(status, 125)
+        self.assertRegex(err, r"\Adaemonize: sh exited with status 3 after .*"
+                         r"wrote to log:\n    last words\n    \(cannot look at"
+                         r" run/p: Not a directory\)\n\Z")
+        os.remove(self.path("run"))
+        os.mkdir(self.path("run"))
+        self.fails(124, "sh was not ready in .*; cannot look at run/p: Not a "
+                   "directory", "-p", "run/p", "--notify-await",
+                   "--notify-timeout", "0.5", "sh", "-c",
+                   "mv run gone2; echo >run; exec sleep 1000")
+        self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX and shutil.which("strace"), "needs strace")
+    def test_no_pidfile_stays_of_a_start_that_fails_while_it_is_made(self):
+        """At whichever call on it: each fails once."""
+        def attempt(*options):
+            return self.call([
+                "strace", "-fqqo", "trace", "-P", self.p, *options, *self.CLI,
+                "-p", self.p, "--wait", "60", "sh", "-c", "exit 3"])
+        status, _, err = attempt()
+        if status != 125:
+            self.skipTest("strace: " + err)
+        calls = re.findall(r"(?m)^\d+ +(\w+)\(", self.read("trace"))
+        tried = 0
+        for call in sorted({*calls} - {"close"}):
+            for number in range(1, calls.count(call) + 1):
+                status, out, err = attempt(
+                    "-e", "inject=%s:error=EIO:when=%d" % (call, number))
+                self.assertEqual((status, out), (125, ""))
+                self.assertRegex(err, r"\Adaemonize: (cannot .*: Input/output "
+                                 r"error.*|sh exited with .*)\n\Z", call)
+                if "; cannot " not in err:
+                    self.assertFalse(os.path.exists(self.p), (call, number))
+                else:               # that was it: but why is told
+                    with contextlib.suppress(FileNotFoundError):
+                        os.remove(self.p)
+                self.assert_nothing_left()
+                tried += 1
+        self.assertGreater(tried, 9)
 
     @unittest.skipUnless(ROOT and LINUX, "needs root, to mount a tmpfs")
     def test_a_full_disk(self):
@@ -866,6 +927,41 @@ class StepsTest(DaemonTestCase):
         seen = self.spy()
         self.assertEqual([seen["fds"][fd] for fd in "012"],
                          ["/dev/null"] * 3)
+
+    def test_a_fifo_on_stdin_is_a_console(self):
+        """It waits for its first writer, and outlives each."""
+        os.mkfifo(self.path("in"))
+        pid = self.start("sh", "-c", "while read l; do echo got $l; done; "
+                         "echo end", options=["-i", "in", "-o", "log"])
+        for word in "one", "two":
+            self.write("in", word + "\n")
+            wait_until(lambda: "got %s\n" % word in self.read("log"))
+        self.assertEqual(self.read("log"), "got one\ngot two\n")
+        self.assert_alone(pid)
+
+    def test_names_of_descriptors_are_these(self):
+        """Whatever they are: a socket cannot be opened by a name."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.shutdown(socket.SHUT_WR)
+            self.assertEqual(self.cli(
+                "-f", "-o", "/dev/stdout", "-e", "/dev/stderr", "-i",
+                "/dev/stdin", "--", "sh", "-c", "cat; echo out; echo err >&2",
+                stdin=theirs, stdout=theirs, stderr=theirs)[0], 0)
+            self.ok("-o", "/dev/fd/%d" % theirs.fileno(), "--wait", "60",
+                    "echo", "again", pass_fds=[theirs.fileno()])
+            wait_until(lambda: ours.recv(99, socket.MSG_PEEK
+                                         ).count(b"\n") == 3)
+            self.assertEqual(ours.recv(99), b"out\nerr\nagain\n")
+        self.assertEqual(self.cli("--wait", "60", "-o", "/dev/stderr", "-e",
+                                  "/dev/stdout", "--", "sh", "-c",
+                                  "echo out; echo err >&2"),
+                         (0, "err\n", "out\n"))
+        for number in "77", "1.", "-1", "":
+            self.fails(125, "cannot (use descriptor|open /dev/fd/).*: .*",
+                       "-o", "/dev/fd/" + number, "true")
+        self.fails(2, "a log that is to be rotated or reopened must be a file"
+                   ".*", "-o", "/dev/stdout", "--log-size", "1M", "true")
 
     def test_stderr_goes_where_stdout_goes_and_both_append(self):
         self.write("log", "old\n")
@@ -1772,6 +1868,49 @@ class ControlTest(DaemonTestCase):
                                     "1000") == (0, "", ""))    # cat is there
         self.ok("-p", self.p, "-o", "fifo", "--restart", "sleep", "1000")
 
+    def test_a_restart_leaves_its_program_as_it_was(self):
+        self.assertEqual(self.python(
+            "import daemonize, os\n"
+            "def seen():\n"
+            "    return sorted(os.listdir('/dev/fd')), os.umask(0o022)\n"
+            "before = seen(), seen()\n"
+            "for command in ('sleep 99', 'sleep 99', 'false', 'sleep 99'):\n"
+            "    print(daemonize.main([\n"
+            "        '-p', 'p', '-k', '077', '-o', 'log', '--wait', '60' if\n"
+            "        'false' in command else '0', '--restart', '--',\n"
+            "        *command.split()]))\n"
+            "    os.makedirs('dir', exist_ok=True)\n"
+            "    daemonize.main(['-p', 'p', '-k', '077', '-o', 'log', '-e',\n"
+            "                    'dir', '--restart', 'true'])\n"
+            "    assert (seen(), seen()) == before, (seen(), before)\n")[:2],
+            (0, "0\n0\n125\n0\n"))
+        self.ok("-p", self.p, "--stop")
+
+    def test_a_worker_does_not_restart_itself(self):
+        """It would be ended in the middle of it; a child of it can."""
+        me = " ".join("'%s'" % word for word in self.CLI)
+        for options in ("-r",), ("-H",):
+            self.ok("-p", self.p, "-o", "log", *options, "sh", "-c",
+                    "until [ -e go ]; do sleep 0.01; done; [ -e again ] || "
+                    "{ echo >again; exec %s -p p -r --restart sleep 99; }; "
+                    "exec sleep 1000" % me)
+            supervisor = self.pid()
+            self.write("go", "")
+            wait_until(lambda: re.search(
+                "(?m)^daemonize: this is worker 0 of p itself, which a restart"
+                " ends: a child of it can do that$", self.read("log")))
+            if options == ("-r",):
+                wait_until(lambda: self.command_of(
+                    json.loads(self.ok("-p", "p", "--status", "--json"))
+                    ["workers"][0]["pid"]).startswith(b"sleep"))
+                self.assertEqual(self.pid(), supervisor)
+                self.ok("-p", self.p, "--stop")
+            else:
+                wait_until(lambda: not self.is_running())
+            for name in "go", "again", "log":
+                os.remove(self.path(name))
+            self.assert_nothing_left()
+
     def test_a_service_restarts_itself(self):
         for options in [], ["-w", "1"]:
             self.ok("-p", self.p, *options, "--wait", "0", "sh", "-c",
@@ -2263,6 +2402,31 @@ class LibraryTest(DaemonTestCase):
         self.assertEqual((status, out, err), (0, "once", "once"))
         self.assert_nothing_left()
         self.assertEqual(self.read("log"), "")
+
+    def test_an_interrupted_launcher_has_no_zombie(self):
+        """And lets go at once, whatever its starter waits for."""
+        def interrupted(arguments, body):
+            return self.python(
+                "import os, signal, sys\n"
+                "from daemonize import daemonize\n"
+                "def interrupt(*args): raise KeyboardInterrupt\n"
+                "signal.signal(signal.SIGALRM, interrupt)\n"
+                "signal.setitimer(signal.ITIMER_REAL, 0.5)\n"
+                "try:\n"
+                "    daemonize('p', chdir=None, %s)\n" % arguments + body +
+                "except KeyboardInterrupt:\n"
+                "    try: print(os.waitpid(-1, 0))\n"
+                "    except ChildProcessError: print('none')\n"
+                "    sys.exit()\n")
+        self.assertEqual(interrupted(
+            "notify_await=1000", "    open('up', 'w').close()\n    idle()\n"),
+            (0, "none\n", ""))
+        wait_until(lambda: os.path.exists(self.path("up")))
+        self.assert_alone(self.pid())
+        self.ok("-p", self.p, "--stop")
+        self.write("p", "")
+        self.hold_lock(self.p, 1 << 30, write=True)
+        self.assertEqual(interrupted("", ""), (0, "none\n", ""))
 
     def test_from_a_thread(self):
         status, out, err = self.python(
@@ -4694,6 +4858,22 @@ class IdentityTest(SupervisedTestCase):
         self.assertEqual(os.stat(self.p).st_gid, os.getegid())
 
     @unittest.skipUnless(ROOT, "needs root, to change owners")
+    def test_a_start_that_must_fail_ends_no_worker(self):
+        """Those that a killed supervisor has left serve on until what is to
+        replace them is sure.
+        """
+        self.supervise("-w", "2", number=2)
+        pids = [pid for _, pid in self.workers()]
+        os.kill(self.pid(), signal.SIGKILL)
+        wait_until(lambda: not self.is_running())
+        os.mkdir(self.path("dir"))
+        for options in (), ("-f",):
+            self.fails(125, "cannot open dir: Is a directory", "-p", self.p,
+                       *options, "-w", "2", "-o", "dir", "sleep", "1000")
+            self.assert_alone(*pids)
+        self.assertEqual(self.cli("-p", self.p, "-f", "-r", "true")[0], 0)
+        self.assert_nothing_left()
+
     def test_a_supervisor_removes_a_pidfile_of_its_user(self):
         self.write("p", "")
         os.chown(self.p, pwd.getpwnam("nobody").pw_uid, -1)
@@ -5095,6 +5275,166 @@ class LogTest(SupervisedTestCase):
         self.cli("-f", "-o", "log", "--log-size", "1000", "--", "echo", "new")
         self.assertEqual(self.read("log.1"), "x" * 5000 + "\n")
 
+    def test_an_old_log_that_a_death_has_left_aside_is_kept(self):
+        for number in "0", "1", "3":
+            self.write("log." + number, number + "\n")
+        self.cli("-f", "-o", "log", "--log-size", "8", "--log-keep", "9",
+                 "--", "seq", "-w", "1000", "1001")
+        self.assertEqual([self.read("log.%d" % number) for number in
+                          range(1, 5)], ["1000\n", "0\n", "1\n", "3\n"])
+        self.assertFalse(os.path.exists(self.path("log.0")))
+
+    @unittest.skipUnless(LINUX and shutil.which("strace"), "needs strace")
+    def test_few_names_are_looked_at_however_many_are_kept(self):
+        status, _, err = self.call([
+            "strace", "-fqqo", "trace", "-e", "trace=file", *self.CLI, "-f",
+            "-o", "log", "--log-size", "8", "--log-keep", "100000", "--",
+            "seq", "-w", "1000", "1009"])
+        if status:
+            self.skipTest("strace: " + err)
+        self.assertEqual(self.read("log.9"), "1000\n")
+        self.assertLess(self.read("trace").count('/log.'), 500)
+
+    @unittest.skipUnless(LINUX and shutil.which("strace"), "needs strace")
+    def test_a_log_is_opened_as_a_shell_opens_it(self):
+        """With O_CREAT also where it exists: see fs.protected_regular."""
+        for name in "log", "err":
+            self.write(name, "")
+        status, _, err = self.call([
+            "strace", "-fqqo", "trace", "-e", "trace=open,openat", *self.CLI,
+            "-f", "-o", "log", "-e", "err", "--log-size", "8", "--", "seq",
+            "-w", "1000", "1002"])
+        if status:
+            self.skipTest("strace: " + err)
+        opened = re.findall(r'open.*"(?:.*/)?(?:log|err)", (\S+?),? ',
+                            self.read("trace"))
+        self.assertGreater(len(opened), 3)
+        for flags in opened:
+            self.assertIn("O_CREAT", flags)
+            self.assertIn("O_APPEND", flags)
+
+    def test_the_file_behind_a_symbolic_link_is_rotated(self):
+        os.makedirs(self.path("logs"))
+        os.makedirs(self.path("disk"))
+        os.symlink("../disk/real.log", self.path("logs/app.log"))
+        self.supervise("-r", "-o", "logs/app.log", "--log-size", "1K", "-H",
+                       command=("sh", "-c", "echo $$ >>w.0; seq 400; "
+                                "exec sleep 1000"))
+        wait_until(lambda: "\n400\n" in self.read("logs/app.log"))
+        self.assertEqual(os.listdir(self.path("logs")), ["app.log"])
+        self.assertEqual(os.readlink(self.path("logs/app.log")),
+                         "../disk/real.log")
+        self.assertEqual(sorted(os.listdir(self.path("disk"))),
+                         ["real.log", "real.log.1"])
+        os.rename(self.path("disk/real.log"), self.path("disk/moved"))
+        self.ok("-p", self.p, "--signal", "HUP")
+        wait_until(lambda: os.path.exists(self.path("disk/real.log")))
+        self.assertTrue(os.path.islink(self.path("logs/app.log")))
+        self.stop()
+
+    @unittest.skipUnless(LINUX, "needs a mount namespace")
+    def test_what_cannot_be_moved_costs_no_old_log(self):
+        """A file that is mounted, as into a container."""
+        for number in range(1, 6):
+            self.write("log.%d" % number, "%d\n" % number)
+        self.write("log", "")
+        unshare = ["unshare", "-m" if ROOT else "-Urm", "sh", "-c"]
+        if not shutil.which("unshare") or self.call(
+                [*unshare, "mount --bind log log"])[0]:
+            self.skipTest("no mount namespace for us here")
+        self.call([*unshare, "mount --bind log log; exec \"$@\"", "sh",
+                   *self.CLI, "-f", "-o", "log", "--log-size", "8", "--",
+                   "sh", "-c", "for i in 1 2 3 4 5 6 7 8 9; do seq -w 1000 "
+                   "1010; sleep 0.01; done"])
+        self.assertEqual([self.read("log.%d" % number) for number in
+                          range(1, 6)], ["1\n", "2\n", "3\n", "4\n", "5\n"])
+        self.assertIn("cannot rotate", self.read("log"))
+        self.assertEqual(self.read("log").count("1010\n"), 9)
+        self.assertFalse(os.path.exists(self.path("log.0")))
+
+    def test_the_last_words_are_found_wherever_a_rotation_has_put_them(self):
+        status, _, err = self.cli(
+            "-o", "log", "--log-size", "64", "--wait", "60", "sh", "-c",
+            "seq 300; echo FATAL; exit 3")
+        self.assertEqual(status, 125)
+        self.assertRegex(err, r"(?s)wrote to log:\n    292\n.*    300\n"
+                         r"    FATAL\n\Z")
+        status, _, err = self.cli(
+            "-w", "2", "-o", "out", "-e", "err", "--log-size", "64", "--wait",
+            "60", "sh", "-c", "[ $DAEMONIZE_WORKER = 1 ] && exec sleep 999; "
+            "seq 300; echo FATAL >&2; exit 3")
+        self.assertRegex(err, r"(?s)wrote to out and err:\n    291\n.*"
+                         r"    300\n    FATAL\n\Z")
+
+    @unittest.skipUnless(ROOT and LINUX, "only root can give a pipe away")
+    def test_a_pipe_belongs_to_the_user_who_writes_to_it(self):
+        self.cli("-f", "-u", "nobody", "-o", "log", "-e", "err",
+                 "--log-size", "1M", "--", "sh", "-c",
+                 "echo out > /dev/stdout; echo err > /dev/stderr")
+        self.assertEqual(self.read("log"), "out\n")
+        self.assertRegex(self.read("err"), r"\Aerr\n")
+
+    def limited(self, size):
+        """The soft limit on file sizes, of the supervisor."""
+        import resource
+        if not hasattr(resource, "prlimit"):
+            self.skipTest("no prlimit() here")
+        resource.prlimit(self.pid(), resource.RLIMIT_FSIZE,
+                         (size, resource.RLIM_INFINITY))
+
+    @unittest.skipUnless(LINUX, "needs prlimit(2)")
+    def test_what_cannot_be_written_has_a_bound_and_its_own_name(self):
+        self.supervise(
+            "-r", "-o", "log", "--log-size", "1G", "--respawn-delay", "0",
+            "-R", "0", command=(
+                "sh", "-c", "ulimit -S -f unlimited; echo $$ >>w.0; "
+                "[ -e go ] || exec sleep 1000; [ -e on ] && exec sleep "
+                "1000; seq 100000 108999; kill -9 $$"))
+
+        def memory():
+            return int(re.search(r"VmRSS:\s*(\d+)", self.read(
+                "/proc/%d/status" % self.pid())).group(1))
+
+        self.limited(100)
+        before = memory()
+        self.write("go", "")
+        os.kill(self.workers()[0][1], signal.SIGKILL)
+        # 60 kB of each dead one
+        wait_until(lambda: self.read("w.0").count("\n") > 300)
+        self.assertLess(memory() - before, 13000)
+        self.write("on", "")
+        self.assertLess(len(self.read("log")), 101)
+        self.assertRegex(self.read("log"), r"\A(.*\n)+\Z")     # whole lines
+        self.limited(-1)
+        self.await_log(r"could not write .*/log for [\d.]+ s: File too large")
+        self.await_log(r"dropped \d+ lines of workers that had died")
+        self.stop("TERM/5/KILL/5")
+
+    def test_a_full_stderr_stops_no_restart(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        command = "#!/bin/sh\necho $$ >>w.0\nexec sleep 1000\n"
+        self.script("cmd", command)
+        process = self.popen(
+            [*self.CLI, "-f", "-r", "-p", self.p, "--respawn-delay", "0.1",
+             "./cmd"], stderr=writer)
+        self.await_run(0, 1)
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        os.close(writer)
+        os.remove(self.path("cmd"))
+        os.kill(self.workers()[0][1], signal.SIGKILL)
+        wait_until(lambda: not self.workers())
+        began = time.monotonic()
+        wait_until(lambda: time.monotonic() > began + 0.3)
+        self.script("cmd", command)
+        self.await_run(0, 2)
+        process.terminate()
+        self.assertEqual(process.wait(60), 0)
+
     def test_lines_of_several_workers_are_not_torn(self):
         self.cli("-f", "-w", "3", "-o", "log", "-e", "log", "-H", "--", "sh",
                  "-c", "seq -f \"$DAEMONIZE_WORKER %.0f\" 20000; seq -f "
@@ -5424,6 +5764,35 @@ class SyslogTest(SupervisedTestCase):
                              rb"\Z" % (pid, text))
         self.assertRegex(server.recv(9999), rb"\A<27>.{15} sh\[\d+\]: \d.* "
                          rb"daemonize: worker 0 .* exited with status 0\Z")
+
+    def test_a_line_that_is_too_long_for_the_socket_is_split(self):
+        server = self.syslogd()
+        self.write("small.py", (
+            "import socket\n"
+            "class Small(socket.socket):\n"
+            "    def connect(self, address):\n"
+            "        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)\n"
+            "        super().connect(address)\n"
+            "socket.socket = Small\n") + self.read("logged.py"))
+        self.popen([sys.executable, "small.py", "-f", "-S", "--", "printf",
+                    "%07000d\n%d\n", "7", "8"])
+        text, parts = b"", 0
+        while b"8" not in text:
+            text += server.recv(9999).partition(b"]: ")[2]
+            parts += 1
+        self.assertGreater(parts, 2)
+        self.assertEqual(text, b"0" * 6999 + b"78")
+
+    def test_a_stream_that_was_closed_is_a_pipe(self):
+        server = self.syslogd()
+        process = self.popen([sys.executable, "-c", IDLE + (
+            "import os, daemonize\n"
+            "daemonize._SYSLOG = [%r]\n"
+            "for fd in 0, 1: os.close(fd)\n"
+            "daemonize.supervise(lambda: os.write(1, b'out\\n'), syslog=True)"
+            "\n") % self.address])
+        self.assertEqual(process.wait(60), 0)
+        self.assertIn(b": out", server.recv(9999))
 
     def test_the_tag_and_a_stream_that_is_named(self):
         server = self.syslogd()
@@ -6012,6 +6381,9 @@ def follow(step):
     elif verb == "flood":
         for _ in range(5000):
             say("X=" + 498 * "x")
+    elif verb == "invent":
+        for number in range(4000):
+            say("V%d=%s" % (number, 8000 * "x"))
     elif verb == "stop":
         forked(rest, stop_parent, lambda: say("READY=1"), barrier)
     elif verb == "child":
@@ -6436,6 +6808,24 @@ class ReadinessTest(NotifyTestCase):
         self.stop()
 
     @unittest.skipUnless(LINUX, "the kernel names senders on Linux")
+    @unittest.skipUnless(LINUX, "reads /proc")
+    def test_what_a_command_invents_is_not_kept(self):
+        launcher = self.launch(*self.service("touch up", "await go", "invent",
+                                             "touch on"))
+        self.await_file("up")
+        starter = self.parent_of(self.pid())
+
+        def memory():
+            return int(re.search(r"VmRSS:\s*(\d+)", self.read(
+                "/proc/%d/status" % starter)).group(1))
+
+        before = memory()
+        self.touch("go")
+        self.await_file("on")
+        self.assertLess(memory() - before, 16000)
+        launcher.kill()
+        self.stop()
+
     def test_whom_it_believes(self):
         """A dead child of ours; nobody else who has gone."""
         import daemonize
