@@ -5927,7 +5927,8 @@ class SuperviseTest(SupervisedTestCase):
             "    logging.warning('kept')\n"
             "    fork.Process(target=child).start()\n"
             "    kept = [tempfile.TemporaryDirectory(dir='.'),\n"
-            "            concurrent.futures.ProcessPoolExecutor(1)]\n"
+            "            concurrent.futures.ProcessPoolExecutor(\n"
+            "                1, mp_context=fork)]\n"    # nothing guards us
             "    kept[1].submit(abs, 5).result()\n"
             "    pool = concurrent.futures.ThreadPoolExecutor(1)\n"
             "    pool.submit(time.sleep, 0.1)\n"
