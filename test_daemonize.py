@@ -4772,7 +4772,11 @@ class IdentityTest(SupervisedTestCase):
                                stderr=subprocess.DEVNULL)
             taker.wait(timeout=60)
             with open(self.p) as file:
-                self.assertEqual(locked_by(file, 0), taker.pid)   # the dead's
+                holder = locked_by(file, 0)
+            if holder == 0:
+                self.skipTest("the dead are named in the first pid namespace "
+                              "alone")
+            self.assertEqual(holder, taker.pid)
             bystander = self.given(taker.pid, command)
             if command[0] == "bash":
                 wait_until(lambda: os.readlink("/proc/%d/fd/240"
