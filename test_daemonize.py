@@ -44,6 +44,11 @@ def setUpModule():
     MODULES.append(tempfile.mkdtemp(prefix="daemonize-modules-"))
     os.chmod(MODULES[0], 0o755)
     py_compile.compile(shutil.copy(SCRIPT, MODULES[0]))
+    # Whoever ignores a signal, as nohup(1) has us do, hands that down; a
+    # handler is no more after an exec, and a hangup still does not end us.
+    for number in set(signal.Signals) - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, lambda *args: None)
 
 
 def tearDownModule():
