@@ -27,6 +27,11 @@ import textwrap
 import time
 import unittest
 
+try:        # a Python may be built without it, or a distribution take it out
+    import ctypes
+except ImportError:
+    ctypes = None
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 SCRIPT = os.path.join(HERE, "daemonize.py")
 README = os.path.join(HERE, "README.md")
@@ -1152,7 +1157,7 @@ class PidFileTest(DaemonTestCase):
             "assert subprocess.call(sys.argv[1:]) == 0\n"
             "print('up', flush=True)\n"
             "time.sleep(1000)\n"))       # a subreaper that does not reap
-        if not LINUX or PYPY:
+        if not LINUX or PYPY or not ctypes:
             self.skipTest("needs prctl and ctypes")
         reaper = self.popen([sys.executable, "reaper.py", *self.CLI, "-p",
                              self.p, "sleep", "1000"])
@@ -1997,7 +2002,7 @@ class ControlTest(DaemonTestCase):
 
     def test_running_is_who_holds_the_lock_though_its_first_thread_ended(
             self):
-        if PYPY:
+        if PYPY or not ctypes:
             self.skipTest("needs ctypes and a native thread")
         pid = self.start(sys.executable, "-c", (
             "import ctypes, threading, time\n"
@@ -4750,7 +4755,7 @@ class IdentityTest(SupervisedTestCase):
         descriptors: then a lock is kept when its taker is dead.
         """
         number = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
-        if PYPY or not ROOT or not number:
+        if PYPY or not ctypes or not ROOT or not number:
             self.skipTest("needs root, ctypes, and the number of clone(2)")
         return number
 
