@@ -1504,12 +1504,11 @@ os._exit(daemonize.main(sys.argv[2:]))
 
     @unittest.skipUnless(LINUX and ROOT, "needs root, for a pid namespace")
     def test_a_holder_in_another_pid_namespace(self):
-        if subprocess.call(["unshare", "-p", "--fork", "true"],
-                           stderr=subprocess.DEVNULL):
+        inner = ["unshare", "-p", "--fork", "--mount-proc"]
+        if subprocess.call(inner + ["true"], stderr=subprocess.DEVNULL):
             self.skipTest("cannot unshare here")
         pid = self.start("sleep", "1000")
-        other = ["unshare", "-p", "--fork", "--mount-proc", *self.CLI, "-p",
-                 self.p]
+        other = inner + [*self.CLI, "-p", self.p]
         held = ("daemonize: %s is held by a process outside this pid "
                 "namespace or host\n" % self.p)
         self.assertEqual(self.call(other + ["--status"]), (4, "", held))
