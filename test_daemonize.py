@@ -5512,8 +5512,8 @@ class LogTest(SupervisedTestCase):
 
     def test_lines_of_several_workers_are_not_torn(self):
         self.cli("-f", "-w", "3", "-o", "log", "-e", "log", "-H", "--", "sh",
-                 "-c", "seq -f \"$DAEMONIZE_WORKER %.0f\" 20000; seq -f "
-                 "\"$DAEMONIZE_WORKER %.0f\" 20001 40000 >&2")
+                 "-c", "say() { sed \"s/^/$DAEMONIZE_WORKER /\"; }; "
+                 "seq 20000 | say; seq 20001 40000 | say >&2")
         seen = {number: [] for number in "012"}
         for line in self.read("log").splitlines():
             if " daemonize: " not in line:
