@@ -1435,6 +1435,23 @@ def _reap(pid: int) -> None:
         pass                    # was faster
 
 
+def _leave_helpers() -> None:
+    """In a child: multiprocessing's processes are its parent's.
+
+    They live as long as somebody has their pipes open, with the streams of
+    the launching shell, and only the parent can wait for them.  A child that
+    wants some begins its own.
+    """
+    for name in "resource_tracker", "semaphore_tracker", "forkserver":
+        helper = getattr(sys.modules.get("multiprocessing." + name),
+                         "_" + name, None)      # 3.7 has the second
+        for key, value in list(vars(helper).items()) if helper else ():
+            if key.endswith("_fd") and value is not None and _is_open(value):
+                os.close(value)
+            if key.endswith(("_fd", "_pid", "_address", "_authkey")):
+                setattr(helper, key, None)
+
+
 def _has_left(pid: int) -> bool:
     try:
         return os.waitpid(pid, os.WNOHANG)[0] != 0
@@ -2867,6 +2884,7 @@ class _Supervisor:
         try:
             signal.set_wakeup_fd(-1)
             os.setpgid(0, 0)
+            _leave_helpers()    # before the lock: it closes descriptors
             if self.held:
                 self.held.hold(1 + number)
             if os.getppid() != self.pid:
@@ -3227,6 +3245,7 @@ class _Start:
     def prepare(self) -> None:
         """All that the daemon will inherit, and can fail."""
         os.setsid()
+        _leave_helpers()
         # Before the fork: ignored, SIGCHLD would take the exit status away
         self.sigchld = signal.getsignal(signal.SIGCHLD)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)

@@ -2571,6 +2571,32 @@ class LibraryTest(DaemonTestCase):
         self.assert_nothing_left()
         self.assertEqual(self.read("log"), "up\n")
 
+    def test_multiprocessing_begins_anew(self):
+        """Its helpers would keep the pipe that we read here."""
+        for method in "spawn", "forkserver":
+            self.assertEqual(self.python(
+                "import daemonize, multiprocessing, sys\n"
+                "context = multiprocessing.get_context(sys.argv[1])\n"
+                "def use(step):\n"
+                "    child = context.Process(target=abs, args=(5,))\n"
+                "    child.start()\n"
+                "    child.join()\n"
+                "    print(step, child.exitcode, flush=True)\n"
+                "    return step == 'launcher' or context.Lock()\n"
+                "if __name__ == '__main__':\n"
+                "    use('launcher')\n"
+                "    daemonize.daemonize('p', stdout=sys.argv[1])\n"
+                "    use('daemon')\n"
+                "    daemonize.supervise(lambda: use('worker'))\n"
+                "    print('over', flush=True)\n"
+                "    idle()\n", method, timeout=30),
+                (0, "launcher 0\n", ""))
+            wait_until(lambda: "over" in self.read(method))
+            self.assertRegex(self.read(method), (
+                r"\Adaemon 0\nworker 0\n[^\n]*exited with status 0\nover\n\Z"))
+            self.ok("-p", self.p, "--stop")
+            self.assert_nothing_left()
+
 
 class DaemonClassTest(DaemonTestCase):
 
