@@ -3659,11 +3659,13 @@ class _Self:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self.exit_on_sigterm)
-        # Started with 0, 1, 2 closed, Python has None here; now they exist
+        # Started with 0, 1, 2 closed, Python has None here; now they exist.
+        # As its own: not to be closed, in the encoding of the locale
         for fd, name in enumerate(("stdin", "stdout", "stderr")):
             if getattr(sys, name) is None and _is_open(fd):
-                setattr(sys, name, open(fd, "w" if fd else "r", 1,
-                                        errors="backslashreplace"))
+                setattr(sys, name, open(
+                    fd, "w" if fd else "r", 1, sys.getfilesystemencoding(),
+                    "backslashreplace", closefd=False))
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
     def report_exception(self, kind: Any, error: Any, where: Any) -> None:

@@ -2597,6 +2597,30 @@ class LibraryTest(DaemonTestCase):
             self.ok("-p", self.p, "--stop")
             self.assert_nothing_left()
 
+    @unittest.skipIf(PYPY, "PyPy does not choose them by the locale")
+    def test_streams_that_python_did_not_have_are_as_its_own(self):
+        self.write("program.py", (
+            "import codecs, daemonize, sys\n"
+            "daemonize.daemonize('p', '/dev/null', 'log', 'log',\n"
+            "                    foreground=True)\n"
+            "sys.stdin.read()\n"
+            "print('error', file=sys.stderr)\n"
+            "print(codecs.lookup(sys.stdout.encoding).name, '\\u20ac')\n"))
+        for mode in "utf8=1", "utf8=0":
+            command = [sys.executable, "-W", "error", "-X", mode, "-X",
+                       "warn_default_encoding"]
+            env = dict(self.env, LC_ALL="C")
+            self.assertEqual(subprocess.call(
+                ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", *command,
+                 "program.py"], cwd=self.dir, env=env), 0)
+            its = self.call([*command, "-c", "import codecs, sys\nprint("
+                             "codecs.lookup(sys.stdout.encoding).name)"],
+                            env=env)[1].strip()
+            with open(self.log, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "error\n%s %s\n" % (
+                    its, "\u20ac".encode(its, "backslashreplace").decode(its)))
+            os.remove(self.log)
+
 
 class DaemonClassTest(DaemonTestCase):
 
