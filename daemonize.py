@@ -3596,10 +3596,12 @@ class _Self:
         self.inherits = True            # of a stderr that is not named
         self.task: int | None = None    # the number of a worker
         self.killed = 0                 # its exit status, by a SIGTERM
-        self.is_over = False            # too late for one
+        self.is_over = False            # no time for one
         self.is_awaited = False         # until ready()
         self.notify_socket = ""         # of who awaits it
         self.excepthook: Any = None     # the one before ours
+        self.unraisablehook: Any = None     # the same
+        self.shutdown: Any = None           # the same, of threading
 
     def is_daemon(self) -> bool:
         return self.pid == os.getpid()      # not so in a child it has forked
@@ -3627,14 +3629,40 @@ class _Self:
 
     def remove_pidfile(self) -> None:
         if self.is_daemon() and self.pidfile:
-            self.pidfile.remove_held()
+            self.is_over = True     # a SIGTERM is not to break it off
+            try:
+                self.pidfile.remove_held()
+            finally:
+                self.is_over = False
 
     def end(self) -> None:
         """What stop() does in the daemon itself."""
         import threading
         if threading.current_thread() is threading.main_thread():
-            raise SystemExit(0)
+            self.exit(0)
         os.kill(self.pid, signal.SIGTERM)
+
+    def exit(self, exit_status: int) -> NoReturn:
+        """Raises SystemExit, of which nothing is said where nothing catches
+        it: at the end of the program, while Python waits for its threads or
+        is in an atexit handler.
+        """
+        hook: Any = getattr(sys, "unraisablehook", None)
+        if hook and hook != self.ignore_exit:
+            self.unraisablehook = hook
+            sys.unraisablehook = self.ignore_exit
+        raise SystemExit(exit_status)
+
+    def ignore_exit(self, unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, SystemExit):
+            self.unraisablehook(unraisable)
+
+    def await_threads(self) -> None:
+        """As threading._shutdown() in 3.7, which has no such hook."""
+        try:
+            self.shutdown()
+        except SystemExit:
+            pass
 
     def settle(self, start: _Start) -> None:
         """The daemon's own last steps, after which it is the program's."""
@@ -3652,6 +3680,10 @@ class _Self:
         if self.is_awaited and sys.excepthook != self.report_exception:
             self.excepthook = sys.excepthook
             sys.excepthook = self.report_exception
+        if sys.version_info < (3, 8) and not self.shutdown:
+            import threading
+            self.shutdown = threading._shutdown
+            threading._shutdown = self.await_threads
         atexit.register(self.remove_pidfile)
         if self.task is not None and not start.foreground:
             self.task = None    # a worker that has daemonized is none
@@ -3705,13 +3737,15 @@ class _Self:
 
     def exit_as_worker(self, number: int, frame: object) -> None:
         if self.is_over:
-            return              # nothing is left that it could break off
+            return
         self.killed = 128 + number      # a failure: killed by hand, it comes
-        raise SystemExit(self.killed)   # back
+        self.exit(self.killed)          # back
 
     def exit_on_sigterm(self, number: int, frame: object) -> None:
+        if self.is_over:
+            return
         if self.is_daemon():
-            raise SystemExit(0)
+            self.exit(0)
         signal.signal(number, signal.SIG_DFL)   # a child: die as children do
         os.kill(os.getpid(), number)
 

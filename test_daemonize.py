@@ -2621,6 +2621,66 @@ class LibraryTest(DaemonTestCase):
                     its, "\u20ac".encode(its, "backslashreplace").decode(its)))
             os.remove(self.log)
 
+    AT_THE_END = (
+        "import atexit, threading\n"
+        "def end():\n"
+        "    print('end', flush=True)\n"
+        "    for _ in range(6000): time.sleep(0.01)\n"
+        "def work():\n"
+        "    atexit.register(print, 'last', flush=True)\n"
+        "    atexit.register(end)\n"
+        "    threading.Thread(target=idle).start()\n"
+        "    print('working', os.getpid(), flush=True)\n")
+
+    def test_sigterm_while_python_ends(self):
+        """While it waits for threads, then in an atexit handler."""
+        for run, count in (
+                ("work()", 1),
+                ("daemonize.supervise(work, respawn_max=0)", 2)):
+            pid = self.daemon(self.AT_THE_END + run + "\n")
+            pid = int(wait_until(lambda: re.search(
+                r"working (\d+)\n", self.read("log"))).group(1))
+            wait_until(lambda: "S" in doings(pid)[2])
+            def tell_again():
+                """CPython may miss one that comes before it waits."""
+                os.kill(pid, signal.SIGTERM)
+                with contextlib.suppress(AssertionError):
+                    wait_until(lambda: "end" in self.read("log"), 2)
+                return "end" in self.read("log")
+            wait_until(tell_again)
+            os.kill(pid, signal.SIGTERM)
+            self.assert_nothing_left()
+            self.assertRegex(self.read("log"), (
+                r"\Aup\nworking \d+\nend\nlast\n" + (
+                    r"[^\n]*status 143; given up[^\n]*\n" +
+                    "(?s:Traceback.*)DaemonizeError: [^\n]*\n")
+                * (count - 1) + r"\Z"))
+            self.assertFalse(os.path.exists(self.p))
+            os.remove(self.log)
+
+    def test_the_status_after_a_sigterm_at_the_end(self):
+        self.write("program.py", IDLE + "import daemonize, os, time\n"
+                   "daemonize.daemonize('p', foreground=True)\n"
+                   + self.AT_THE_END + "work()\n")
+        process = self.popen([sys.executable, "program.py"])
+        self.assertIn("working", process.stdout.readline())
+        def tell_again():
+            process.terminate()
+            return select.select([process.stdout], [], [], 2)[0]
+        wait_until(tell_again)
+        process.terminate()
+        self.assertEqual(process.wait(60), 0)
+
+    def test_sigterm_while_the_pidfile_is_removed(self):
+        self.daemon("plain = os.unlink\n"
+                    "def unlink(path):\n"
+                    "    os.kill(os.getpid(), signal.SIGTERM)\n"
+                    "    plain(path)\n"
+                    "os.unlink = unlink\n")
+        self.assert_nothing_left()
+        self.assertEqual(self.read("log"), "up\n")
+        self.assertFalse(os.path.exists(self.p))
+
 
 class DaemonClassTest(DaemonTestCase):
 
