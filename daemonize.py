@@ -3753,7 +3753,15 @@ class _Self:
 _SELF = _Self()
 
 
-def _refuse_wrong_place(foreground: bool) -> None:
+def _refuse_wrong_place(foreground: bool, oversees: bool) -> None:
+    # gevent's os.fork() has its own loop reap our children, and eventlet
+    # leaves no select.poll() at all
+    monkey = sys.modules.get("gevent.monkey")
+    if not hasattr(select, "poll") or (
+            oversees and monkey and monkey.is_module_patched("os")):
+        raise DaemonizeError("this does not work under the patches of gevent "
+                             "or eventlet: patch after daemonize(), and in "
+                             "the workers")
     threading = sys.modules.get("threading")
     if foreground and threading and (
             threading.current_thread() is not threading.main_thread()):
@@ -3782,7 +3790,8 @@ def _flush() -> None:
 
 def _become_daemon(start: _Start) -> None:
     """Returns in the daemon, which has yet to tell_success()."""
-    _refuse_wrong_place(start.foreground)
+    _refuse_wrong_place(start.foreground, bool(
+        start.policy or start.patience < _FOREVER))
     _flush()
     if start.foreground:
         start.stay()
@@ -3949,7 +3958,7 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
     if _SELF.task is not None:
         raise DaemonizeError(f"this is worker {_SELF.task} itself: it cannot "
                              "supervise")
-    _refuse_wrong_place(True)
+    _refuse_wrong_place(True, True)
     # Here for the workers, whose user may not be able to read them
     import atexit  # noqa: F401
     import threading  # noqa: F401

@@ -2681,6 +2681,33 @@ class LibraryTest(DaemonTestCase):
         self.assertEqual(self.read("log"), "up\n")
         self.assertFalse(os.path.exists(self.p))
 
+    # What gevent.monkey.patch_all() leaves here: its os.fork() has its own
+    # loop reap our children.  And eventlet's monkey_patch(): no select.poll
+    PATCHES = {
+        "gevent": "import types\n"
+                  "monkey = types.ModuleType('gevent.monkey')\n"
+                  "monkey.is_module_patched = lambda name: name == 'os'\n"
+                  "sys.modules['gevent.monkey'] = monkey\n",
+        "eventlet": "import select\ndel select.poll\n"}
+
+    def test_what_is_patched_to_be_green(self):
+        for name in self.PATCHES:
+            for call in ["daemonize.daemonize('p')"] * (name == "eventlet") + [
+                    "daemonize.daemonize('p', notify_await=1)",
+                    "daemonize.Daemon('p', workers=2).start()",
+                    "daemonize.supervise(print)"]:
+                self.assertEqual(self.python(
+                    "import sys\n" + self.PATCHES[name] +
+                    "import daemonize\n"
+                    "try: %s\n"
+                    "except daemonize.DaemonizeError as e: sys.exit(str(e))\n"
+                    % call), (
+                    1, "", "this does not work under the patches of gevent or "
+                    "eventlet: patch after daemonize(), and in the workers\n"),
+                    call)
+        self.daemon("", self.PATCHES["gevent"])     # this works, as it did
+        self.assert_nothing_left()
+
 
 class DaemonClassTest(DaemonTestCase):
 
