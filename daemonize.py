@@ -1398,6 +1398,12 @@ def _fork(blocked: bool = False) -> int:
     """
     pid = -1
     mask: Iterable[int] = ()
+    if "threading" in sys.modules:
+        # CPython's own warning comes when the child is made: since 3.15 it
+        # may raise then.  Ours has come before: see _warn_of_threads()
+        import warnings
+        warnings.filterwarnings("ignore", ".*multi-threaded, use of fork",
+                                DeprecationWarning, __name__)
     if not blocked:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
     try:
@@ -3779,6 +3785,16 @@ def _refuse_wrong_place(foreground: bool, oversees: bool) -> None:
                          "fork")
 
 
+def _warn_of_threads() -> None:
+    threading = sys.modules.get("threading")
+    names = [thread.name for thread in threading.enumerate()
+             if thread is not threading.current_thread()] if threading else ()
+    if names:
+        import warnings
+        warnings.warn("these threads do not survive the fork: "
+                      + ", ".join(names), RuntimeWarning, stacklevel=4)
+
+
 def _flush() -> None:
     """Before a fork: what is buffered would be written twice."""
     stream: Any
@@ -3792,6 +3808,8 @@ def _become_daemon(start: _Start) -> None:
     """Returns in the daemon, which has yet to tell_success()."""
     _refuse_wrong_place(start.foreground, bool(
         start.policy or start.patience < _FOREVER))
+    if not start.foreground:
+        _warn_of_threads()
     _flush()
     if start.foreground:
         start.stay()
@@ -3847,7 +3865,8 @@ def daemonize(pidfile: Path | None = None, stdin: Stream = None,
     atexit handlers run, unless the program handles SIGTERM itself.  No
     signal is blocked, and none ignored that was so when the module was
     imported.  Call it before threads and event loops are started: neither
-    survives a fork.
+    survives a fork.  Other threads are a RuntimeWarning before anything is
+    done.
     """
     _require_posix()
     start = _Start(pidfile, (stdin, stdout, stderr), chdir=chdir,
@@ -3959,6 +3978,7 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
         raise DaemonizeError(f"this is worker {_SELF.task} itself: it cannot "
                              "supervise")
     _refuse_wrong_place(True, True)
+    _warn_of_threads()
     # Here for the workers, whose user may not be able to read them
     import atexit  # noqa: F401
     import threading  # noqa: F401

@@ -2708,6 +2708,42 @@ class LibraryTest(DaemonTestCase):
         self.daemon("", self.PATCHES["gevent"])     # this works, as it did
         self.assert_nothing_left()
 
+    THREAD = ("import threading\n"
+              "threading.Thread(target=idle, name='ticker', daemon=True)"
+              ".start()\n")
+
+    def test_threads_that_do_not_survive_are_named_before_anything(self):
+        for call in ("daemonize.daemonize('p', stdout='log')",
+                     "daemonize.Daemon('p').start()",
+                     "daemonize.supervise(lambda: open('log', 'w').close())"):
+            program = "import daemonize, sys\n" + self.THREAD + (
+                "try: %s\n"
+                "except RuntimeWarning as error: sys.exit(str(error))\n"
+                % call)
+            self.assertEqual(self.python(program, flags=["-W", "error"]), (
+                1, "", "these threads do not survive the fork: ticker\n"))
+            self.assertEqual(os.listdir(self.dir), ["program.py"])
+            # CPython's own, after the fork, would break off what has begun
+            status, out, err = self.python(program, flags=[
+                "-W", "error", "-W", "always::RuntimeWarning"])
+            self.assertEqual((status, out), (0, ""), err)
+            self.assertEqual(err.count("Warning: "), 1, err)
+            self.assertRegex(err, (
+                r"\A[^\n]*%s.py:\d+: RuntimeWarning: these threads do not "
+                r"survive the fork: ticker\n" % (
+                    "daemonize" if "Daemon" in call else "program")))
+            self.assert_nothing_left()
+            for name in ("log", "p"):
+                if os.path.exists(self.path(name)):
+                    os.remove(self.path(name))
+
+    def test_without_a_fork_threads_go_on(self):
+        self.assertEqual(self.python(
+            "import daemonize, sys\n" + self.THREAD +
+            "daemonize.daemonize('p', foreground=True)\n"
+            "print(threading.active_count())\n",
+            flags=["-W", "error"]), (0, "2\n", ""))
+
 
 class DaemonClassTest(DaemonTestCase):
 
