@@ -4293,6 +4293,22 @@ def stop(pidfile: Path, retry: str | float = _RETRY, *,
 
 # ---- The class ----------------------------------------------------------
 
+def _policy_of(options: dict[str, Any]) -> _Policy | None:
+    """None without respawn, workers or a log to be written."""
+    given = {name: options[name] for name in _POLICIES if name in options}
+    wanted = {name: value for name, value in given.items()
+              if value is not None and value is not False}
+    if wanted.keys() & {"respawn", "workers", "log_reopen", "log_size",
+                        "syslog"}:
+        wanted["respawn"] = given.get(
+            "respawn", "on-failure" if "workers" in wanted else None) or None
+        return _Policy(**wanted)
+    if wanted.keys() - {"retry"}:
+        raise ValueError(f"{', '.join(wanted)}: without respawn, workers "
+                         "or a log to be written")
+    return None
+
+
 class Daemon:
     """The well-known recipe: subclass it and override run().
 
@@ -4313,6 +4329,7 @@ class Daemon:
     stdout: Stream = None
     stderr: Stream = None
     _options: dict[str, Any] | None = None      # a subclass may have options
+    _wanted_start: _Start | None = None         # by start(), of daemonize()
 
     def __init__(self, pidfile: Path, stdin: Stream = None,
                  stdout: Stream = None, stderr: Stream = None,
@@ -4327,12 +4344,35 @@ class Daemon:
         """What the daemon does; override it."""
 
     def start(self) -> None:
-        """Daemonize and run(); returns in the daemon only, after run().
+        """daemonize() and run(); returns in the daemon only, after run().
 
         If it is running already, says so on stderr and exits with 1;
         otherwise raises what daemonize() raises.
         """
         self._start()
+
+    def daemonize(self) -> None:
+        """What start() calls before run(): become the daemon.
+
+        A subclass's own may do more; without super().daemonize() it stays
+        what it is, and start() calls run() in this very process.
+        """
+        wanted, self._wanted_start = self._wanted_start, None
+        start = wanted or self._new_start()
+        try:
+            _become_daemon(start)
+        except AlreadyRunning:
+            self._refuse_start()
+        if not wanted:          # called by itself: there is no more to come
+            start.tell_success()
+
+    def delpid(self) -> None:
+        """Remove the pidfile, in the daemon that holds it; else nothing.
+
+        It goes by itself at the end: this is for scripts that call it.
+        """
+        if self.pidfile is not None and _SELF.holds(self._path()):
+            _SELF.remove_pidfile()
 
     def stop(self) -> None:
         """Stop the daemon; if there is none, say so on stderr and return."""
@@ -4382,31 +4422,37 @@ class Daemon:
             raise DaemonizeError("this Daemon has no pidfile")
         return _path(self.pidfile)
 
+    def _is_running(self, start: _Start) -> bool:
+        try:
+            with _opened(start.path or "", start.owner) as pidfile:
+                return pidfile.judge()[0] is not None
+        except NotRunning:
+            return False
+
+    def _refuse_start(self) -> NoReturn:
+        print(f"pidfile {self._path()} already exist. "
+              "Daemon already running?", file=sys.stderr)
+        raise SystemExit(1) from None
+
+    def _new_start(self, policy: _Policy | None = None, **more: Any) -> _Start:
+        options = {**(self._options or {}), **more}
+        return _Start(
+            self.pidfile, (self.stdin, self.stdout, self.stderr), (), policy,
+            **{name: value for name, value in options.items()
+               if name not in _POLICIES})
+
     def _start(self, **more: Any) -> None:
         _require_posix()
-        options = {**(self._options or {}), **more}
-        given = {name: options.pop(name) for name in _POLICIES
-                 if name in options}
-        wanted = {name: value for name, value in given.items()
-                  if value is not None and value is not False}
-        policy = None
-        if wanted.keys() & {"respawn", "workers", "log_reopen", "log_size",
-                            "syslog"}:
-            wanted["respawn"] = given.get(
-                "respawn", "on-failure" if "workers" in wanted else None
-                ) or None
-            policy = _Policy(**wanted)
-        elif wanted.keys() - {"retry"}:
-            raise ValueError(f"{', '.join(wanted)}: without respawn, workers "
-                             "or a log to be written")
-        start = _Start(self.pidfile, (self.stdin, self.stdout, self.stderr),
-                       (), policy, **options)
-        try:
-            _become_daemon(start)
-        except AlreadyRunning:
-            print(f"pidfile {self._path()} already exist. "
-                  "Daemon already running?", file=sys.stderr)
-            raise SystemExit(1) from None
+        policy = _policy_of(self._options or {})
+        self._wanted_start = start = self._new_start(policy, **more)
+        if self._is_running(start):     # before a daemonize() of its own
+            self._refuse_start()
+        self.daemonize()
+        if self._wanted_start and start.foreground:
+            Daemon.daemonize(self)      # run: with the pidfile locked
+        if self._wanted_start:          # it has stayed what it was
+            start.foreground, start.patience = True, _FOREVER
+            self._wanted_start = None
         if policy:
             self._supervise(policy, start)
         else:

@@ -2571,6 +2571,43 @@ class LibraryTest(DaemonTestCase):
         self.assert_nothing_left()
         self.assertEqual(self.read("log"), "up\n")
 
+
+    THREAD = ("import threading\n"
+              "threading.Thread(target=idle, name='ticker', daemon=True)"
+              ".start()\n")
+
+    def test_threads_that_do_not_survive_are_named_before_anything(self):
+        for call in ("daemonize.daemonize('p', stdout='log')",
+                     "daemonize.Daemon('p').start()",
+                     "daemonize.supervise(lambda: open('log', 'w').close())"):
+            program = "import daemonize, sys\n" + self.THREAD + (
+                "try: %s\n"
+                "except RuntimeWarning as error: sys.exit(str(error))\n"
+                % call)
+            self.assertEqual(self.python(program, flags=["-W", "error"]), (
+                1, "", "these threads do not survive the fork: ticker\n"))
+            self.assertEqual(os.listdir(self.dir), ["program.py"])
+            # CPython's own, after the fork, would break off what has begun
+            status, out, err = self.python(program, flags=[
+                "-W", "error", "-W", "always::RuntimeWarning"])
+            self.assertEqual((status, out), (0, ""), err)
+            self.assertEqual(err.count("Warning: "), 1, err)
+            self.assertRegex(err, (
+                r"\A[^\n]*%s.py:\d+: RuntimeWarning: these threads do not "
+                r"survive the fork: ticker\n" % (
+                    "daemonize" if "Daemon" in call else "program")))
+            self.assert_nothing_left()
+            for name in ("log", "p"):
+                if os.path.exists(self.path(name)):
+                    os.remove(self.path(name))
+
+    def test_without_a_fork_threads_go_on(self):
+        self.assertEqual(self.python(
+            "import daemonize, sys\n" + self.THREAD +
+            "daemonize.daemonize('p', foreground=True)\n"
+            "print(threading.active_count())\n",
+            flags=["-W", "error"]), (0, "2\n", ""))
+
     def test_multiprocessing_begins_anew(self):
         """Its helpers would keep the pipe that we read here."""
         for method in "spawn", "forkserver":
@@ -2596,30 +2633,6 @@ class LibraryTest(DaemonTestCase):
                 r"\Adaemon 0\nworker 0\n[^\n]*exited with status 0\nover\n\Z"))
             self.ok("-p", self.p, "--stop")
             self.assert_nothing_left()
-
-    @unittest.skipIf(PYPY, "PyPy does not choose them by the locale")
-    def test_streams_that_python_did_not_have_are_as_its_own(self):
-        self.write("program.py", (
-            "import codecs, daemonize, sys\n"
-            "daemonize.daemonize('p', '/dev/null', 'log', 'log',\n"
-            "                    foreground=True)\n"
-            "sys.stdin.read()\n"
-            "print('error', file=sys.stderr)\n"
-            "print(codecs.lookup(sys.stdout.encoding).name, '\\u20ac')\n"))
-        for mode in "utf8=1", "utf8=0":
-            command = [sys.executable, "-W", "error", "-X", mode, "-X",
-                       "warn_default_encoding"]
-            env = dict(self.env, LC_ALL="C")
-            self.assertEqual(subprocess.call(
-                ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", *command,
-                 "program.py"], cwd=self.dir, env=env), 0)
-            its = self.call([*command, "-c", "import codecs, sys\nprint("
-                             "codecs.lookup(sys.stdout.encoding).name)"],
-                            env=env)[1].strip()
-            with open(self.log, encoding="utf-8") as file:
-                self.assertEqual(file.read(), "error\n%s %s\n" % (
-                    its, "\u20ac".encode(its, "backslashreplace").decode(its)))
-            os.remove(self.log)
 
     AT_THE_END = (
         "import atexit, threading\n"
@@ -2681,6 +2694,30 @@ class LibraryTest(DaemonTestCase):
         self.assertEqual(self.read("log"), "up\n")
         self.assertFalse(os.path.exists(self.p))
 
+    @unittest.skipIf(PYPY, "PyPy does not choose them by the locale")
+    def test_streams_that_python_did_not_have_are_as_its_own(self):
+        self.write("program.py", (
+            "import codecs, daemonize, sys\n"
+            "daemonize.daemonize('p', '/dev/null', 'log', 'log',\n"
+            "                    foreground=True)\n"
+            "sys.stdin.read()\n"
+            "print('error', file=sys.stderr)\n"
+            "print(codecs.lookup(sys.stdout.encoding).name, '\\u20ac')\n"))
+        for mode in "utf8=1", "utf8=0":
+            command = [sys.executable, "-W", "error", "-X", mode, "-X",
+                       "warn_default_encoding"]
+            env = dict(self.env, LC_ALL="C")
+            self.assertEqual(subprocess.call(
+                ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh", *command,
+                 "program.py"], cwd=self.dir, env=env), 0)
+            its = self.call([*command, "-c", "import codecs, sys\nprint("
+                             "codecs.lookup(sys.stdout.encoding).name)"],
+                            env=env)[1].strip()
+            with open(self.log, encoding="utf-8") as file:
+                self.assertEqual(file.read(), "error\n%s %s\n" % (
+                    its, "\u20ac".encode(its, "backslashreplace").decode(its)))
+            os.remove(self.log)
+
     # What gevent.monkey.patch_all() leaves here: its os.fork() has its own
     # loop reap our children.  And eventlet's monkey_patch(): no select.poll
     PATCHES = {
@@ -2707,42 +2744,6 @@ class LibraryTest(DaemonTestCase):
                     call)
         self.daemon("", self.PATCHES["gevent"])     # this works, as it did
         self.assert_nothing_left()
-
-    THREAD = ("import threading\n"
-              "threading.Thread(target=idle, name='ticker', daemon=True)"
-              ".start()\n")
-
-    def test_threads_that_do_not_survive_are_named_before_anything(self):
-        for call in ("daemonize.daemonize('p', stdout='log')",
-                     "daemonize.Daemon('p').start()",
-                     "daemonize.supervise(lambda: open('log', 'w').close())"):
-            program = "import daemonize, sys\n" + self.THREAD + (
-                "try: %s\n"
-                "except RuntimeWarning as error: sys.exit(str(error))\n"
-                % call)
-            self.assertEqual(self.python(program, flags=["-W", "error"]), (
-                1, "", "these threads do not survive the fork: ticker\n"))
-            self.assertEqual(os.listdir(self.dir), ["program.py"])
-            # CPython's own, after the fork, would break off what has begun
-            status, out, err = self.python(program, flags=[
-                "-W", "error", "-W", "always::RuntimeWarning"])
-            self.assertEqual((status, out), (0, ""), err)
-            self.assertEqual(err.count("Warning: "), 1, err)
-            self.assertRegex(err, (
-                r"\A[^\n]*%s.py:\d+: RuntimeWarning: these threads do not "
-                r"survive the fork: ticker\n" % (
-                    "daemonize" if "Daemon" in call else "program")))
-            self.assert_nothing_left()
-            for name in ("log", "p"):
-                if os.path.exists(self.path(name)):
-                    os.remove(self.path(name))
-
-    def test_without_a_fork_threads_go_on(self):
-        self.assertEqual(self.python(
-            "import daemonize, sys\n" + self.THREAD +
-            "daemonize.daemonize('p', foreground=True)\n"
-            "print(threading.active_count())\n",
-            flags=["-W", "error"]), (0, "2\n", ""))
 
 
 class DaemonClassTest(DaemonTestCase):
@@ -2845,6 +2846,104 @@ class DaemonClassTest(DaemonTestCase):
         process.terminate()
         self.assertEqual(process.wait(), 0)
         self.assertFalse(os.path.exists(self.p))
+
+    def test_its_own_daemonize_may_stay_in_the_foreground(self):
+        own = ("App.daemonize = lambda self: print('own', flush=True)\n"
+               "App.run = lambda self: print(os.getpid() == pid, os.getcwd())"
+               "\npid = os.getpid()\n")
+        for options in ("", ", notify_await=9", ", foreground=True"):
+            self.assertEqual(self.python(
+                self.PROGRAM + own +
+                "App('p', stdout='/dev/stdout', chdir=None%s).start()\n"
+                % options), (0, "own\nTrue %s\n" % self.dir, ""))
+            self.assertFalse(os.path.exists(self.p))
+        status, out, err = self.python(
+            self.PROGRAM + own +
+            "App('p', workers=2, notify_await=9).start()\n")
+        self.assertEqual((status, out), (0, "own\n" + "False %s\n" % self.dir
+                                         * 2), err)
+        # The recipe looks for a daemon first; and "run" has the pidfile
+        self.assertEqual(self.program("start"), (0, "", ""))
+        line = (1, "", "pidfile p already exist. Daemon already running?\n")
+        for action in "start", "run":
+            self.assertEqual(self.python(
+                self.PROGRAM + own + "sys.exit(App('p').main())\n", action),
+                line)
+        self.ok("-p", self.p, "--stop")
+        self.assertEqual(self.python(
+            self.PROGRAM + own +
+            "App.run = lambda self: print(self.status() == pid)\n"
+            "sys.exit(App('p').main())\n", "run"), (0, "own\nTrue\n", ""))
+
+    def test_its_own_daemonize_may_do_more(self):
+        own = ("def own(self):\n"
+               "    super(App, self).daemonize()\n"
+               "    if os.path.exists('broken'): 1 / 0\n"
+               "    print('own', os.getpid() == self.status(), flush=True)\n"
+               "App.daemonize = own\n")
+        for options in ("", ", workers=2"):
+            start = (self.PROGRAM + own +
+                     "App('p', stdout='log', chdir=None%s).start()\n"
+                     % options)
+            self.assertEqual(self.python(start), (0, "", ""))
+            runs = 2 if options else 1
+            wait_until(lambda: self.read("log") == "own True\n" + "up\n"
+                       * runs)
+            self.assertEqual(self.python(start), (
+                1, "", "pidfile p already exist. Daemon already running?\n"))
+            self.ok("-p", self.p, "--stop")
+            os.remove(self.log)
+        self.write("broken", "")        # it is still the start
+        status, out, err = self.python(start)
+        self.assertEqual((status, out), (1, ""))
+        self.assertRegex(err, "DaemonizeError: .* exited with status 1 after")
+
+    def test_daemonize_by_itself(self):
+        self.assertEqual(self.python(
+            self.PROGRAM + "app = App('p', stdout='log', workers=2)\n"
+            "app.daemonize()\n"
+            "app.run()\n"), (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\n")
+        self.assert_alone(self.pid())
+
+    def test_delpid(self):
+        """It removes this daemon's pidfile, once, and nobody else's."""
+        self.assertEqual(self.python(
+            self.PROGRAM +
+            "import atexit\n"
+            "def end(*args):\n"
+            "    App('other').delpid()\n"
+            "    app.delpid()\n"
+            "    print(os.listdir(where), flush=True)\n"
+            "    app.delpid()\n"
+            "    sys.exit(0)\n"
+            "where = os.getcwd()\n"
+            "app = App(os.path.abspath('p'), stdout='log')\n"
+            "app.delpid()\n"
+            "App(None).delpid()\n"
+            "atexit.register(app.delpid)\n"
+            "signal.signal(signal.SIGTERM, end)\n"
+            "app.start()\n"), (0, "", ""))
+        wait_until(lambda: self.read("log") == "up\n")
+        self.write("other", "%d\n" % self.pid())
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/60")
+        left = re.search(r"\[.*\]", self.read("log")).group()
+        self.assertNotIn("'p'", left)
+        self.assertIn("'other'", left)
+        self.assertNotIn("Traceback", self.read("log"))
+
+    def test_delpid_leaves_a_successors_pidfile(self):
+        self.assertEqual(self.python(
+            self.PROGRAM +
+            "def run(self):\n"
+            "    os.rename('p', 'q')\n"
+            "    with open('p', 'w') as file: file.write('4711\\n')\n"
+            "    self.delpid()\n"
+            "    print(sorted(os.listdir('.')), flush=True)\n"
+            "App.run = run\n"
+            "App('p', stdout='log', chdir=None).start()\n"), (0, "", ""))
+        self.assert_nothing_left()
+        self.assertIn("'p', 'program.py', 'q'", self.read("log"))
 
     def test_without_super_init_and_with_super_run(self):
         self.assertEqual(self.python(
