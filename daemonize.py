@@ -3128,17 +3128,22 @@ class _Start:
             signal.pthread_sigmask(signal.SIG_SETMASK, ())
             _execute(self.command)
 
-    def try_streams(self, owner: int | None) -> None:
-        """Before a restart: opens them, if none is the pidfile."""
-        if self.path and os.path.lexists(self.path) and not _SELF.open_here(
-                self.path):
-            self.pidfile = _PidFile(self.path, os.O_RDWR, owner)
+    def rehearse(self) -> None:
+        """Before a restart stops what runs: opens the pidfile, if there is
+        one, and the streams, if none is that.
+        """
+        umask = None if self.umask is None else os.umask(self.umask)
         try:
+            if self.path and os.path.lexists(self.path) and (
+                    not _SELF.open_here(self.path)):
+                self.pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
             self.open_streams()
         finally:
             if self.pidfile:
                 os.close(self.pidfile.fd)
                 self.pidfile = None
+            if umask is not None:
+                os.umask(umask)
 
     def enter_directory(self) -> None:
         """Each worker anew: the name may be that of another release now."""
@@ -3785,14 +3790,21 @@ def _refuse_wrong_place(foreground: bool, oversees: bool) -> None:
                          "fork")
 
 
-def _warn_of_threads() -> None:
+def _warn_of_threads(level: int) -> None:
     threading = sys.modules.get("threading")
     names = [thread.name for thread in threading.enumerate()
              if thread is not threading.current_thread()] if threading else ()
     if names:
         import warnings
         warnings.warn("these threads do not survive the fork: "
-                      + ", ".join(names), RuntimeWarning, stacklevel=4)
+                      + ", ".join(names), RuntimeWarning, stacklevel=level)
+
+
+def _check_place(start: _Start) -> None:
+    _refuse_wrong_place(start.foreground, bool(
+        start.policy or start.patience < _FOREVER))
+    if not start.foreground:
+        _warn_of_threads(5)
 
 
 def _flush() -> None:
@@ -3806,10 +3818,7 @@ def _flush() -> None:
 
 def _become_daemon(start: _Start) -> None:
     """Returns in the daemon, which has yet to tell_success()."""
-    _refuse_wrong_place(start.foreground, bool(
-        start.policy or start.patience < _FOREVER))
-    if not start.foreground:
-        _warn_of_threads()
+    _check_place(start)
     _flush()
     if start.foreground:
         start.stay()
@@ -3978,7 +3987,7 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
         raise DaemonizeError(f"this is worker {_SELF.task} itself: it cannot "
                              "supervise")
     _refuse_wrong_place(True, True)
-    _warn_of_threads()
+    _warn_of_threads(4)
     # Here for the workers, whose user may not be able to read them
     import atexit  # noqa: F401
     import threading  # noqa: F401
@@ -4383,9 +4392,15 @@ class Daemon:
                   "Daemon not running?", file=sys.stderr)
 
     def restart(self) -> None:
-        """stop() and start()."""
+        """stop() and start(); what must fail stops nothing."""
         _require_posix()
         _refuse_worker(self._path())
+        start = self._new_start(_policy_of(self._options or {}))
+        _check_place(start)
+        try:
+            start.rehearse()
+        finally:
+            start.let_go()
         self.stop()
         self.start()
 
@@ -4452,6 +4467,7 @@ class Daemon:
             Daemon.daemonize(self)      # run: with the pidfile locked
         if self._wanted_start:          # it has stayed what it was
             start.foreground, start.patience = True, _FOREVER
+            start.chdir = None
             self._wanted_start = None
         if policy:
             self._supervise(policy, start)
@@ -4734,9 +4750,8 @@ class _CommandLine:
         """Looks for all that could fail before it stops what runs."""
         wanted = self.wanted()
         _refuse_worker(self.path, self.owner())
-        umask = None if wanted.umask is None else os.umask(wanted.umask)
         try:
-            wanted.try_streams(self.owner())
+            wanted.rehearse()
             try:
                 _stop(self.path, self.schedule(),
                       None, self.owner(), "quiet" not in self.options)
@@ -4745,8 +4760,6 @@ class _CommandLine:
             return self.start(wanted)
         finally:
             wanted.let_go()
-            if umask is not None:
-                os.umask(umask)
 
     def stop(self) -> int:
         who, why = _stop(self.path, self.schedule(),

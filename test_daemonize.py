@@ -2775,6 +2775,29 @@ class DaemonClassTest(DaemonTestCase):
         self.assertEqual((status, out, err), (0, "", ""))
         wait_until(lambda: self.read("log") == "up\n")
 
+    def test_a_restart_that_must_fail_stops_nothing(self):
+        self.write("app.py", IDLE + self.PROGRAM + (
+            "    def __init__(self): pass\n"
+            "    def restart(self):\n"
+            "        self.stdout = self.wrong\n"
+            "        super().restart()\n"
+            "app = App()\n"
+            "app.pidfile, app.stdout, app.wrong = 'p', 'log', sys.argv[2]\n"
+            "app._options = {'chdir': None}\n"
+            "sys.exit(app.main(sys.argv[1:2]))\n"))
+        app = [sys.executable, "-S", "app.py"]
+        self.assertEqual(self.call([*app, "start", "."]), (0, "", ""))
+        pid = self.pid()
+        for wrong, why in ((".", "cannot open .: Is a directory"),
+                           ("p", "p is the pidfile")):
+            self.assertEqual(self.call([*app, "restart", wrong]),
+                             (125, "", "daemonize: %s\n" % why))
+            self.assert_alone(pid)
+            self.assertTrue(self.is_running())
+        self.assertEqual(self.call([*app, "restart", "log"]), (0, "", ""))
+        self.assertNotEqual(self.pid(), pid)
+        self.ok("-p", self.p, "--stop")
+
     def test_an_error_of_run_has_its_traceback(self):
         """Also if it is one of ours, which main() knows."""
         status, out, err = self.program("start", end=(
