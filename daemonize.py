@@ -1209,10 +1209,12 @@ class _PidFile:
     def remove_held(self) -> None:
         """In the holder of byte 0, at its end.
 
-        Unless it has lost its lock, and a successor has the file.
+        Unless it has lost its lock, and a successor has the file; or a start
+        that failed has found workers, by whose locks the next one knows them.
         """
         try:
-            if self.is_current() and self.judge()[0] is None:
+            if (self.is_current() and self.judge()[0] is None
+                    and not self.workers()[0]):
                 os.unlink(self.path)
         except (OSError, DaemonizeError):   # privileges are dropped, or it
             pass                # holds no pid: left stale, it harms nothing
