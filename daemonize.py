@@ -2032,7 +2032,8 @@ class _LogFile(_Sink):
                 self.take_back()
                 raise
             self.backlog = self.backlog[written:]
-            self.torn = (self.torn + part[:written]).rpartition(b"\n")[2]
+            self.torn = b"" if written == len(part) else (
+                self.torn + part[:written]).rpartition(b"\n")[2]
             if self.backlog and not self.torn and (
                     time.monotonic() - began > self.turn):
                 raise BlockingIOError   # there may be a signal
