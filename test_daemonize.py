@@ -5109,6 +5109,8 @@ class IdentityTest(SupervisedTestCase):
         descriptors: then a lock is kept when its taker is dead.
         """
         number = {"x86_64": 56, "aarch64": 220}.get(os.uname().machine)
+        if struct.calcsize("P") < 8:    # another one, on the same kernel
+            number = None
         if PYPY or not ctypes or not ROOT or not number:
             self.skipTest("needs root, ctypes, and the number of clone(2)")
         return number
