@@ -562,14 +562,18 @@ class _Group:
             return True
         if not _proc_tells_all():
             return False
-        self.members = ([pid for pid in self.members if self.has(pid)] or
-                        [pid for pid in _pids() if self.has(pid)])
-        return not self.members
+        seen = [pid for pid in self.members if self.has(pid)]
+        if not any(map(self.is_alive, seen)):
+            seen = [pid for pid in _pids() if self.has(pid)]
+        self.members = [pid for pid in seen if self.is_alive(pid)]
+        return bool(seen) and not self.members      # else they are hidden
 
     def has(self, pid: int) -> bool:
-        wanted = [b"%d" % self.number, b"%d" % self.session]
-        return (_proc_stat(pid)[2:4] == wanted and _ticks(pid) is not None
-                and _kill(pid, 0))
+        return _proc_stat(pid)[2:4] == [b"%d" % self.number,
+                                        b"%d" % self.session]
+
+    def is_alive(self, pid: int) -> bool:
+        return _ticks(pid) is not None and _kill(pid, 0)
 
 
 # ---- Descriptors and streams --------------------------------------------

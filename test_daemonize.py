@@ -5748,7 +5748,7 @@ class LogTest(SupervisedTestCase):
         self.assertRegex(err, r"(?s)wrote to out and err:\n    291\n.*"
                          r"    300\n    FATAL\n\Z")
 
-    @unittest.skipUnless(ROOT and LINUX, "only root can give a pipe away")
+    @unittest.skipUnless(OTHERS and LINUX, "only root can give a pipe away")
     def test_a_pipe_belongs_to_the_user_who_writes_to_it(self):
         self.cli("-f", "-u", "nobody", "-o", "log", "-e", "err",
                  "--log-size", "1M", "--", "sh", "-c",
