@@ -4733,8 +4733,15 @@ class GentleTest(SupervisedTestCase):
 
     @unittest.skipUnless(LOOKS, "needs root with CAP_SYS_PTRACE")
     def test_where_processes_are_hidden(self):
-        """Nobody's, from an ordinary user, and what is not dumpable."""
-        inner = ["unshare", "-mpf", "--kill-child", "--mount-proc"]
+        """Nobody's, from an ordinary user, and what is not dumpable; also
+        where PID 1 itself can see no more, so that we see PID 1.
+        """
+        unshare = ["unshare", "-mpf", "--kill-child", "--mount-proc"]
+        for inner in unshare, [*unshare, *self.giving_up("sys_ptrace")]:
+            with self.subTest(inner):
+                self.hidden(inner)
+
+    def hidden(self, inner):
         hide = "mount -o remount,hidepid=4 /proc"
         if subprocess.call([*inner, "sh", "-c", hide],
                            stderr=subprocess.DEVNULL):
@@ -4749,6 +4756,8 @@ class GentleTest(SupervisedTestCase):
             "sh", *self.CLI])
         self.assertEqual((status, err), (0, ""))
         self.assert_saved()
+        for name in os.listdir(self.dir):
+            os.remove(self.path(name))
 
     def test_retry_0_is_term_and_kill_at_once(self):
         for options in [], ["-r"]:
