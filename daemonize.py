@@ -717,8 +717,13 @@ def _open_stream(wanted: int | str, number: int) -> int:
             return _lift(os.dup(wanted))
         fd = _open(wanted, _APPEND if number else os.O_RDONLY, 0o640)
         if not number and stat.S_ISFIFO(os.fstat(fd).st_mode):
-            reader, fd = fd, _open(wanted, os.O_RDWR)   # a console, which
-            os.close(reader)                            # outlives its writers
+            try:
+                console = _open(wanted, os.O_RDWR)  # outlives its writers
+            except PermissionError:
+                pass            # a FIFO that may be read only ends with them
+            else:
+                os.close(fd)
+                fd = console
         os.set_blocking(fd, True)
     return fd
 
@@ -1090,22 +1095,27 @@ class _PidFile:
         return (f"{self.path} is locked by {_who(stranger)}, which is not "
                 "its daemon")
 
-    def try_lock(self, byte: int = _CHANGE_BYTE) -> bool:
+    def try_lock(self) -> bool:
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, byte)
+            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1,
+                        _CHANGE_BYTE)
         except (BlockingIOError, PermissionError):
             return False        # EAGAIN or EACCES: POSIX allows both
+        self.is_locked = True
         return True
 
-    def lock(self) -> None:
+    def lock(self, awaited_by: Pipe | None = None) -> None:
         """Takes byte 2^30, for which many may queue: each has ten seconds."""
         holder: int | None = -2
         patience = 0.0
         while True:
             with _doing(f"lock {self.path}", locks=True):
-                self.is_locked = _poll(self.try_lock, patience)
+                _poll(lambda: self.try_lock() or not _is_heard(awaited_by),
+                      patience)
             if self.is_locked:
                 return
+            if not _is_heard(awaited_by):
+                raise DaemonizeError("nobody waits for the start any more")
             found = self.lock_in(_CHANGE_BYTE, 1)
             before, holder = holder, found and found[2]
             # A read lock is no starter's: those who pass it round are one
@@ -1143,9 +1153,9 @@ class _PidFile:
             except FileNotFoundError:
                 return False
 
-    def acquire(self, launcher: int) -> bool:
+    def acquire(self, launcher: int, awaited_by: Pipe | None) -> bool:
         """Locks it for a start; False if it must be opened anew."""
-        self.lock()
+        self.lock(awaited_by)
         if not self.is_current():       # the old daemon is about to end
             return False
         pid, but = self.judge(launcher)
@@ -1879,7 +1889,7 @@ def _restore_locale() -> None:
              if item.startswith(b"LC_CTYPE=")]
     if given:
         os.environb[b"LC_CTYPE"] = given[0]
-    elif _proc("self", "environ"):
+    elif _has_proc():
         del os.environ["LC_CTYPE"]
 
 
@@ -1967,7 +1977,8 @@ class _Sink:
             self.dropped += lines.count(b"\n")
         else:
             self.add(lines, pid)
-            self.flush()
+            if self.due == _FOREVER:    # else it will be tried again
+                self.flush()
 
     def flush(self) -> None:
         """Writes what it can, and says so if that had failed before."""
@@ -2080,7 +2091,11 @@ class _LogFile(_Sink):
                 if self.keep:
                     self.shift(path)    # what a kill -9 has left aside
                     os.rename(path, f"{path}.0")
-                    self.shift(path)
+                    try:
+                        self.shift(path)
+                    except OSError:
+                        os.rename(f"{path}.0", path)
+                        raise
                 else:
                     os.unlink(path)
         except FileNotFoundError:
@@ -2095,12 +2110,8 @@ class _LogFile(_Sink):
         last = 0
         while last < self.keep and os.path.lexists(f"{path}.{last}"):
             last += 1
-        try:
-            for number in range(last, 0, -1):
-                os.rename(f"{path}.{number - 1}", f"{path}.{number}")
-        except OSError:
-            os.rename(f"{path}.0", path)
-            raise
+        for number in range(last, 0, -1):
+            os.rename(f"{path}.{number - 1}", f"{path}.{number}")
 
     def complain(self, verb: str, error: OSError, used: int) -> None:
         self.limit = used + max(self.size, 1 << 20)     # to try again
@@ -2189,8 +2200,8 @@ class _Syslog(_Sink):
         except OSError:
             new.close()
             raise
-        self.socket = new
-        self.fd = new.fileno()
+        self.fd = _lift(new.detach())   # where stdout is closed, say
+        self.socket = socket.socket(fileno=self.fd)
 
     def close(self) -> None:
         if self.socket is not None:
@@ -2348,6 +2359,8 @@ class _Logs:
         self.drain()
         for stream in self.streams.values():
             stream.end()
+        for sink in self.waiting():
+            sink.flush()
 
     def words(self) -> list[bytes | None]:
         """The last of stdout and stderr, where it is we who write them."""
@@ -2907,7 +2920,7 @@ class _Supervisor:
                 _redirect([-1, *ends])
             for name in self.pid_names:
                 os.environ[name] = str(os.getpid())
-            if self.start:
+            if self.command:
                 self.start.enter_directory()
             if self.identity:
                 self.identity.assume()
@@ -3054,7 +3067,7 @@ class _Start:
         while self.path is not None and self.pidfile is None:
             pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
             try:
-                is_ours = pidfile.acquire(self.launcher)
+                is_ours = pidfile.acquire(self.launcher, self.awaited_by)
             except BaseException:
                 pidfile.remove_new()
                 raise
@@ -3093,11 +3106,12 @@ class _Start:
         if self.path is None:
             return
         _expect(b"A", heard)
+        path = _absolute(self.path)
         with _doing(f"open {self.path}"):
             pidfile = _PidFile(self.path, owner=self.owner)
         pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
         pidfile.hold(_DAEMON_BYTE)
-        pidfile.path = _absolute(self.path)
+        pidfile.path = path     # for after the chdir
         pidfile.is_kept = True
         self.held = pidfile
         _tell(said, b"L")
@@ -3199,8 +3213,7 @@ class _Start:
         told, report = _pipe()
         starter = _fork()
         if starter == 0:
-            told.close()
-            self.be_starter(report)
+            self.be_starter(told, report)
             return "", 0
         report.close()
         what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
@@ -3211,10 +3224,9 @@ class _Start:
                     lambda left: _await_readable(left, told.fileno()),
                     _FOREVER, what,
                     min(self.patience, self.wait or _FOREVER)), hear)
-        except BaseException:       # Ctrl-C: it leaves, too, and is reaped
-            if not _poll(lambda: _has_left(starter), _PATIENCE):
-                _kill(starter)      # it waits for the pidfile, say
-                _reap(starter)
+        except BaseException:       # Ctrl-C: it leaves, too, and is reaped,
+            # unless it is needed: it ends a late daemon, or that is stopped
+            _poll(lambda: _has_left(starter), _PATIENCE)
             raise
         finally:
             waiting.show()
@@ -3223,11 +3235,12 @@ class _Start:
         _reap(starter)
         return _outcome(answer)
 
-    def be_starter(self, report: Pipe) -> None:
+    def be_starter(self, told: Pipe, report: Pipe) -> None:
         """Returns in the daemon only."""
         problem: BaseException | None = None
         self.report = self.awaited_by = report
         try:
+            told.close()
             self.prepare()
             heard, progress = _pipe()
             go, said = _pipe()
@@ -3614,7 +3627,7 @@ class _Self:
         self.inherits = True            # of a stderr that is not named
         self.task: int | None = None    # the number of a worker
         self.killed = 0                 # its exit status, by a SIGTERM
-        self.is_over = False            # no time for one
+        self.is_over = False            # too late for one
         self.is_awaited = False         # until ready()
         self.notify_socket = ""         # of who awaits it
         self.excepthook: Any = None     # the one before ours
@@ -3647,11 +3660,12 @@ class _Self:
 
     def remove_pidfile(self) -> None:
         if self.is_daemon() and self.pidfile:
-            self.is_over = True     # a SIGTERM is not to break it off
+            mask = signal.pthread_sigmask(     # lest one break it off
+                signal.SIG_BLOCK, {signal.SIGTERM})
             try:
                 self.pidfile.remove_held()
             finally:
-                self.is_over = False
+                signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def end(self) -> None:
         """What stop() does in the daemon itself."""
@@ -3755,13 +3769,11 @@ class _Self:
 
     def exit_as_worker(self, number: int, frame: object) -> None:
         if self.is_over:
-            return
+            return              # nothing is left that it could break off
         self.killed = 128 + number      # a failure: killed by hand, it comes
         self.exit(self.killed)          # back
 
     def exit_on_sigterm(self, number: int, frame: object) -> None:
-        if self.is_over:
-            return
         if self.is_daemon():
             self.exit(0)
         signal.signal(number, signal.SIG_DFL)   # a child: die as children do
@@ -4218,11 +4230,15 @@ def _refuse_worker(path: str, owner: int | None = None) -> None:
     number = os.environ.get(_WORKER, "0")
     try:
         with _opened(path, owner) as pidfile:
+            # A child of ours inherits the file, but not the lock, of which
+            # not all kernels tell
+            told = _proc("self", f"fdinfo/{pidfile.fd}")
             is_worker = (
                 os.getppid() == pidfile.number()
                 and os.getpgrp() == os.getpid() and number.isdigit()
-                and (_has_open(os.getpid(), pidfile.info(), 1 + int(number))
-                     if _has_proc() else _WORKER in os.environ))
+                and (_WORKER in os.environ or b"\nino:" in told)
+                and (not told or _has_open(os.getpid(), pidfile.info(),
+                                           1 + int(number))))
     except NotRunning:
         return
     if is_worker:
@@ -4345,6 +4361,7 @@ class Daemon:
     stdout: Stream = None
     stderr: Stream = None
     _options: dict[str, Any] | None = None      # a subclass may have options
+    _rehearsed: _Start | None = None            # by restart()
     _wanted_start: _Start | None = None         # by start(), of daemonize()
 
     def __init__(self, pidfile: Path, stdin: Stream = None,
@@ -4406,10 +4423,11 @@ class Daemon:
         _check_place(start)
         try:
             start.rehearse()
+            self._rehearsed = start
+            self.stop()
+            self.start()
         finally:
             start.let_go()
-        self.stop()
-        self.start()
 
     def status(self) -> int | None:
         """The pid of the running daemon, or None."""
@@ -4465,10 +4483,13 @@ class Daemon:
 
     def _start(self, **more: Any) -> None:
         _require_posix()
-        policy = _policy_of(self._options or {})
-        self._wanted_start = start = self._new_start(policy, **more)
+        start = self._rehearsed or self._new_start(
+            _policy_of(self._options or {}), **more)
+        self._rehearsed = None
+        policy = start.policy
         if self._is_running(start):     # before a daemonize() of its own
             self._refuse_start()
+        self._wanted_start = start
         self.daemonize()
         if self._wanted_start and start.foreground:
             Daemon.daemonize(self)      # run: with the pidfile locked

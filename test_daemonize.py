@@ -862,7 +862,8 @@ class TruthTest(DaemonTestCase):
                 self.assertEqual((status, out), (125, ""))
                 self.assertRegex(err, r"\Adaemonize: (cannot .*: Input/output "
                                  r"error.*|sh exited with .*)\n\Z", call)
-                if "; cannot " not in err:
+                if "; cannot " not in err and not (
+                        PYPY and "cannot open" in err):     # it has, and fails
                     self.assertFalse(os.path.exists(self.p), (call, number))
                 else:               # that was it: but why is told
                     with contextlib.suppress(FileNotFoundError):
@@ -1072,6 +1073,9 @@ class StepsTest(DaemonTestCase):
 
     def test_the_locale_is_what_was_given(self):
         """And not what Python has made of it, for itself (PEP 538)."""
+        self.assertEqual(self.call(
+            [sys.executable, "-S", SCRIPT, "-f", "--", "/usr/bin/env"],
+            env={}), (0, "", ""))
         for given in ({}, {"LANG": "C"}, {"LC_CTYPE": "POSIX"},
                       {"LC_ALL": "C"}, {"LC_CTYPE": "C.UTF-8"},
                       {"LC_CTYPE": "C", "LANG": "C.UTF-8"}):
@@ -2489,7 +2493,7 @@ class LibraryTest(DaemonTestCase):
                 "try:\n"
                 "    daemonize('p', chdir=None, %s)\n" % arguments + body +
                 "except KeyboardInterrupt:\n"
-                "    try: print(os.waitpid(-1, 0))\n"
+                "    try: print(os.waitpid(-1, os.WNOHANG))\n"
                 "    except ChildProcessError: print('none')\n"
                 "    sys.exit()\n")
         self.assertEqual(interrupted(
@@ -2501,6 +2505,14 @@ class LibraryTest(DaemonTestCase):
         self.write("p", "")
         self.hold_lock(self.p, 1 << 30, write=True)
         self.assertEqual(interrupted("", ""), (0, "none\n", ""))
+        os.remove(self.p)
+        # Not the starter on which it depends that a stopped one lives
+        self.assertEqual(interrupted(
+            "notify_await=1000", "    os.kill(os.getpid(), 19)\n"
+            "    open('on', 'w').close()\n    idle()\n")[0], 0)
+        os.kill(self.pid(), signal.SIGCONT)
+        wait_until(lambda: os.path.exists(self.path("on")))
+        self.ok("-p", self.p, "--stop")
 
     def test_from_a_thread(self):
         status, out, err = self.python(
@@ -2796,7 +2808,14 @@ class DaemonClassTest(DaemonTestCase):
             self.assertTrue(self.is_running())
         self.assertEqual(self.call([*app, "restart", "log"]), (0, "", ""))
         self.assertNotEqual(self.pid(), pid)
+        # The reader of a FIFO sees no end of it
+        os.mkfifo(self.path("fifo"))
+        reader = self.popen(["cat", "fifo"])
+        self.assertEqual(self.call([*app, "restart", "fifo"]), (0, "", ""))
+        self.assertEqual(self.call([*app, "restart", "fifo"]), (0, "", ""))
+        self.assertIsNone(reader.poll())
         self.ok("-p", self.p, "--stop")
+        self.assertEqual(reader.communicate(timeout=60)[0], "up\nup\n")
 
     def test_an_error_of_run_has_its_traceback(self):
         """Also if it is one of ours, which main() knows."""
@@ -5675,6 +5694,23 @@ class LogTest(SupervisedTestCase):
                           range(1, 5)], ["1000\n", "0\n", "1\n", "3\n"])
         self.assertFalse(os.path.exists(self.path("log.0")))
 
+    def test_an_old_log_that_cannot_be_moved_costs_no_line(self):
+        for aside in "", "aside\n":
+            for number in "12":
+                self.write("log." + number, number + "\n")
+            os.makedirs(self.path("log.3"), exist_ok=True)
+            self.write("log", "before\n")
+            if aside:
+                self.write("log.0", aside)
+            self.cli("-f", "-o", "log", "--log-size", "8", "--log-keep", "3",
+                     "--", "seq", "-w", "1000", "1009")
+            lines = self.read("log").splitlines()
+            self.assertEqual([line for line in lines if " " not in line], [
+                "before", *map(str, range(1000, 1010))])
+            self.assertEqual([self.read("log." + number) for number in "12"],
+                             ["1\n", "2\n"])
+        self.assertEqual(self.read("log.0"), aside)
+
     @unittest.skipUnless(LINUX and shutil.which("strace"), "needs strace")
     def test_few_names_are_looked_at_however_many_are_kept(self):
         status, _, err = self.call([
@@ -5792,7 +5828,8 @@ class LogTest(SupervisedTestCase):
         os.kill(self.workers()[0][1], signal.SIGKILL)
         # 60 kB of each dead one
         wait_until(lambda: self.read("w.0").count("\n") > 300)
-        self.assertLess(memory() - before, 13000)
+        if not PYPY:            # whose collector takes its time
+            self.assertLess(memory() - before, 13000)
         self.write("on", "")
         self.assertLess(len(self.read("log")), 101)
         self.assertRegex(self.read("log"), r"\A(.*\n)+\Z")     # whole lines
@@ -6182,10 +6219,15 @@ class SyslogTest(SupervisedTestCase):
             "import os, daemonize\n"
             "daemonize._SYSLOG = [%r]\n"
             "for fd in 0, 1: os.close(fd)\n"
-            "daemonize.supervise(lambda: os.write(1, b'out\\n'), syslog=True)"
-            "\n") % self.address])
+            "def work():\n"
+            "    os.write(1, b'out\\n')\n"
+            "    if not os.path.exists('again'):\n"
+            "        os.close(os.open('again', os.O_CREAT))\n"
+            "        os._exit(3)\n"
+            "daemonize.supervise(work, syslog=True)\n") % self.address])
         self.assertEqual(process.wait(60), 0)
-        self.assertIn(b": out", server.recv(9999))
+        for pattern in b": out", b"status 3", b": out", b"status 0":
+            self.assertIn(pattern, server.recv(9999))
 
     def test_the_tag_and_a_stream_that_is_named(self):
         server = self.syslogd()
@@ -6778,8 +6820,8 @@ def follow(step):
         for _ in range(5000):
             say("X=" + 498 * "x")
     elif verb == "invent":
-        for number in range(4000):
-            say("V%d=%s" % (number, 8000 * "x"))
+        for number in range(2000):
+            say("V%d=%s" % (number, 16000 * "x"))
     elif verb == "stop":
         forked(rest, stop_parent, lambda: say("READY=1"), barrier)
     elif verb == "child":
@@ -7218,7 +7260,8 @@ class ReadinessTest(NotifyTestCase):
         before = memory()
         self.touch("go")
         self.await_file("on")
-        self.assertLess(memory() - before, 16000)
+        if not PYPY:            # whose collector takes its time
+            self.assertLess(memory() - before, 16000)
         launcher.kill()
         self.stop()
 
