@@ -818,6 +818,7 @@ class _PidFile:
 
     is_kept = False         # by its holder, who would lose the lock by closing
     is_known = False        # to be a pidfile, whatever it holds
+    awaited_by: Pipe | None = None      # who may leave while it is locked
 
     def __init__(self, path: str, flags: int = os.O_RDONLY,
                  owner: int | None = None) -> None:
@@ -1101,20 +1102,20 @@ class _PidFile:
                         _CHANGE_BYTE)
         except (BlockingIOError, PermissionError):
             return False        # EAGAIN or EACCES: POSIX allows both
-        self.is_locked = True
         return True
 
-    def lock(self, awaited_by: Pipe | None = None) -> None:
+    def lock(self) -> None:
         """Takes byte 2^30, for which many may queue: each has ten seconds."""
         holder: int | None = -2
         patience = 0.0
         while True:
             with _doing(f"lock {self.path}", locks=True):
-                _poll(lambda: self.try_lock() or not _is_heard(awaited_by),
-                      patience)
+                self.is_locked = _poll(
+                    lambda: self.try_lock() or not _is_heard(self.awaited_by),
+                    patience) and _is_heard(self.awaited_by)
             if self.is_locked:
                 return
-            if not _is_heard(awaited_by):
+            if not _is_heard(self.awaited_by):
                 raise DaemonizeError("nobody waits for the start any more")
             found = self.lock_in(_CHANGE_BYTE, 1)
             before, holder = holder, found and found[2]
@@ -1153,9 +1154,9 @@ class _PidFile:
             except FileNotFoundError:
                 return False
 
-    def acquire(self, launcher: int, awaited_by: Pipe | None) -> bool:
+    def acquire(self, launcher: int) -> bool:
         """Locks it for a start; False if it must be opened anew."""
-        self.lock(awaited_by)
+        self.lock()
         if not self.is_current():       # the old daemon is about to end
             return False
         pid, but = self.judge(launcher)
@@ -3067,7 +3068,8 @@ class _Start:
         while self.path is not None and self.pidfile is None:
             pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
             try:
-                is_ours = pidfile.acquire(self.launcher, self.awaited_by)
+                pidfile.awaited_by = self.awaited_by
+                is_ours = pidfile.acquire(self.launcher)
             except BaseException:
                 pidfile.remove_new()
                 raise
