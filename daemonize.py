@@ -664,6 +664,13 @@ def _is_open(fd: int) -> bool:
     return True
 
 
+def _is_regular(fd: int) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(fd).st_mode)
+    except OSError:
+        return False            # of a file server that has trouble
+
+
 def _fileno(thing: Any) -> int:
     if not isinstance(thing, int) and not hasattr(thing, "fileno"):
         raise TypeError(f"neither a descriptor nor a file: {thing!r}")
@@ -738,8 +745,11 @@ def _redirect(opened: Sequence[int]) -> None:
 
 def _close(*fds: int) -> None:
     for fd in fds:
-        if fd >= 0:
-            os.close(fd)
+        try:
+            if fd >= 0:
+                os.close(fd)
+        except OSError:
+            pass        # closed it is; what a disk tells then is the writer's
 
 
 def _write(fd: int, text: str) -> None:
@@ -755,8 +765,8 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
 
     log is our descriptor of it: its user may have put something else there.
     """
-    info = os.fstat(log)
     try:
+        info = os.fstat(log)
         fd = -1
         if os.path.samestat(os.stat(path), info):
             fd = _open(path, os.O_RDONLY)
@@ -1529,7 +1539,9 @@ def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> None:
 
 def _tell_error(pipe: Pipe, error: BaseException, *more: Exception) -> None:
     """And what else went wrong, when the first error was cleaned up after."""
-    if not isinstance(error, DaemonizeError):
+    if isinstance(error, OSError):
+        error = DaemonizeError(f"cannot start: {error.strerror or error}")
+    elif not isinstance(error, DaemonizeError):
         error = DaemonizeError(f"{type(error).__name__}: {error}")
     message, exit_status, pid, details = error.told
     if details:
@@ -2935,12 +2947,14 @@ class _Supervisor:
             if self.start:
                 self.start.let_go()
         except BaseException as error:
-            if self.report.closed:
-                _say(_line(str(error)))
-            else:
-                _tell_error(self.report, error)
-            os._exit(getattr(error, "exit_status",
-                             DaemonizeError.exit_status))
+            try:
+                if self.report.closed:
+                    _say(_line(str(error)))
+                else:
+                    _tell_error(self.report, error)
+            finally:
+                os._exit(getattr(error, "exit_status",
+                                 DaemonizeError.exit_status))
 
     def take_terminal(self) -> None:
         try:
@@ -3221,7 +3235,8 @@ class _Start:
         what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
                 f"the start of {self.who()}")
         try:
-            with told:
+            with told, _doing(f"follow the start of {self.who()}, which goes "
+                              "on"):
                 answer = _listen(told, lambda: waiting.until(
                     lambda left: _await_readable(left, told.fileno()),
                     _FOREVER, what,
@@ -3248,9 +3263,7 @@ class _Start:
             go, said = _pipe()
             self.daemon = _fork(blocked=True)
             if self.daemon == 0:
-                for pipe in (report, heard, said):
-                    pipe.close()
-                return self.be_daemon(go, progress)
+                return self.be_daemon(go, progress, report, heard, said)
             progress.close()
             go.close()
             note = self.oversee(heard, said)
@@ -3295,9 +3308,11 @@ class _Start:
             self.notify = _NotifySocket(self.identity.uid if self.identity
                                         else None)
 
-    def be_daemon(self, go: Pipe, progress: Pipe) -> None:
+    def be_daemon(self, go: Pipe, progress: Pipe, *others: Pipe) -> None:
         """The starter learns how it goes: exec says well, or R."""
         try:
+            for pipe in others:     # the starter's
+                pipe.close()
             os.setpgid(0, 0)
             if self.sigchld is not None:
                 signal.signal(signal.SIGCHLD, self.sigchld)
@@ -3316,9 +3331,11 @@ class _Start:
             self.progress = progress
             self.complete()
         except BaseException as error:
-            _tell_error(progress, error)
-            self.release()
-            os._exit(DaemonizeError.exit_status)
+            try:
+                _tell_error(progress, error)
+                self.release()
+            finally:                # or it would go on as a starter
+                os._exit(DaemonizeError.exit_status)
 
     def tell_success(self) -> None:
         """Where no exec says it: when all is as it is to stay."""
@@ -3455,8 +3472,8 @@ class _Start:
             if self.ended:
                 left.end(signal.SIGTERM)
                 _poll(left.is_empty, deadline - time.monotonic())
-        except PermissionError:
-            pass                # clean_up() will say so
+        except (OSError, DaemonizeError):
+            pass                # clean_up() KILLs it, or says why not
         raise DaemonizeError(
             f"{self.who()} was not ready in {late:.1f} s: {why}", 124,
             self.daemon, self.traceback())
@@ -3516,8 +3533,7 @@ class _Start:
                 _lines(text) for name, path, fd, size, text in zip(
                     self.wanted[1:], self.log_paths, self.opened[1:],
                     self.sizes[1:], words)
-                if isinstance(name, str)
-                and stat.S_ISREG(os.fstat(fd).st_mode)}
+                if isinstance(name, str) and _is_regular(fd)}
         lines = [line for log in logs.values() for line in log]
         if self.policy and self.policy.syslog and not logs:
             how += "; its output went to syslog"
@@ -4887,7 +4903,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line.complain(error)
         return error.exit_status
     except OSError as error:    # out of descriptors or memory, say
-        line.complain(error)
+        line.complain(f"cannot go on: {error.strerror or error}")
         return DaemonizeError.exit_status
     except ValueError as error:     # a null byte, from a caller in Python
         line.complain(error)
