@@ -3856,6 +3856,8 @@ def _flush() -> None:
 def _become_daemon(start: _Start) -> None:
     """Returns in the daemon, which has yet to tell_success()."""
     _check_place(start)
+    if sys.version_info < (3, 8):   # for settle(): the user may not be able
+        import threading  # noqa: F401              # to read it
     _flush()
     if start.foreground:
         start.stay()
