@@ -1,6 +1,6 @@
 """Tests of daemonize.py: real processes, observed from outside.
 
-    python3 test_daemonize.py            all of them, about two minutes
+    python3 test_daemonize.py            all of them, two to three minutes
     python3 test_daemonize.py -v ControlTest
     python3 test_daemonize.py bench      speed, beside the peers installed
 """
