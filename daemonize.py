@@ -3197,11 +3197,15 @@ class _Start:
         supervisor = _Supervisor(self.policy, self.held, logs, self.identity,
                                  self)
         try:
-            supervisor.run()
-        except BaseException:
+            with _doing("go on supervising"):
+                supervisor.run()
+        except BaseException as error:
             if not supervisor.is_settled:
                 raise                   # a start that has failed
-            sys.excepthook(*sys.exc_info())
+            if isinstance(error, DaemonizeError):
+                _say(_line(str(error)))
+            else:
+                sys.excepthook(*sys.exc_info())
             supervisor.exit_status = DaemonizeError.exit_status
         if not self.wait and self.patience == _FOREVER:
             self.tell_success()     # no end makes such a start fail
