@@ -2502,7 +2502,12 @@ class LibraryTest(DaemonTestCase):
             process = self.popen([sys.executable, "-S", "program.py"])
             process.stdout.readline()
             wait_until(when)
-            process.send_signal(signal.SIGINT)
+
+            def answers():      # one just before poll(2) is lost on Python
+                process.send_signal(signal.SIGINT)
+                return select.select([process.stdout], [], [], 10)[0]
+
+            wait_until(answers)
             said = process.stdout.readline()
             if said == "waits\n" and arguments == "notify_await=1001":
                 process.kill()
