@@ -151,6 +151,11 @@ class _doing:
             ) from error
 
 
+def _reason(error: OSError) -> str:
+    where = f": {error.filename}" if error.filename else ""
+    return f"{error.strerror or error}{where}"
+
+
 _FOREVER = float("inf")
 _RETRY = "TERM/10/KILL/5"       # how a process is ended: signals, seconds
 
@@ -517,7 +522,9 @@ def _kill(pid: int, number: int = 9) -> bool:
 
 def _kill_session() -> None:
     """KILLs the others of the session that this process leads."""
-    for pid in _pids():
+    with _doing("look for what is left of the session"):
+        pids = _pids()
+    for pid in pids:
         if pid != os.getpid() and _session_of(pid) == os.getpid():
             _kill(pid)
 
@@ -728,9 +735,10 @@ def _open_stream(wanted: int | str, number: int) -> int:
                 console = _open(wanted, os.O_RDWR)  # outlives its writers
             except PermissionError:
                 pass            # a FIFO that may be read only ends with them
-            else:
-                os.close(fd)
-                fd = console
+            else:               # never what somebody has put there since
+                if os.path.samestat(os.fstat(fd), os.fstat(console)):
+                    fd, console = console, fd
+                os.close(console)
         os.set_blocking(fd, True)
     return fd
 
@@ -1468,17 +1476,22 @@ def _reap(pid: int) -> None:
         pass                    # was faster
 
 
-def _leave_helpers() -> None:
+def _leave_helpers(keeps_tracker: bool) -> None:
     """In a child: multiprocessing's processes are its parent's.
 
     They live as long as somebody has their pipes open, with the streams of
     the launching shell, and only the parent can wait for them.  A child that
-    wants some begins its own.
+    wants some begins its own.  But a worker keeps the tracker: one of its own
+    would remove, at its end, the shared memory that its parent has made.
     """
     for name in "resource_tracker", "semaphore_tracker", "forkserver":
         helper = getattr(sys.modules.get("multiprocessing." + name),
                          "_" + name, None)      # 3.7 has the second
         for key, value in list(vars(helper).items()) if helper else ():
+            if keeps_tracker and name != "forkserver":
+                if key == "_pid":
+                    setattr(helper, key, None)
+                continue
             if key.endswith("_fd") and value is not None and _is_open(value):
                 os.close(value)
             if key.endswith(("_fd", "_pid", "_address", "_authkey")):
@@ -1540,7 +1553,7 @@ def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> None:
 def _tell_error(pipe: Pipe, error: BaseException, *more: Exception) -> None:
     """And what else went wrong, when the first error was cleaned up after."""
     if isinstance(error, OSError):
-        error = DaemonizeError(f"cannot start: {error.strerror or error}")
+        error = DaemonizeError(f"cannot start: {_reason(error)}")
     elif not isinstance(error, DaemonizeError):
         error = DaemonizeError(f"{type(error).__name__}: {error}")
     message, exit_status, pid, details = error.told
@@ -1688,8 +1701,12 @@ class _NotifySocket:
             except BlockingIOError:
                 break
             pid = 0 if _ABSTRACT else known
-            for _, _, content in extras:        # SCM_CREDENTIALS
-                pid = struct.unpack_from("i", content)[0]
+            for _, kind, content in extras:
+                if kind == socket.SCM_RIGHTS:   # the command, which has the
+                    _close(*struct.unpack(      # socket, asks for no names
+                        f"{len(content) // 4}i", content[:len(content) & ~3]))
+                else:                           # SCM_CREDENTIALS
+                    pid = struct.unpack_from("i", content)[0]
             message = dict(line.partition("=")[::2] for line in text.decode(
                 "utf-8", "backslashreplace").split("\n"))
             if pid > 0 and (pid == known or
@@ -2923,7 +2940,7 @@ class _Supervisor:
         try:
             signal.set_wakeup_fd(-1)
             os.setpgid(0, 0)
-            _leave_helpers()    # before the lock: it closes descriptors
+            _leave_helpers(True)    # before the lock: it closes descriptors
             if self.held:
                 self.held.hold(1 + number)
             if os.getppid() != self.pid:
@@ -3295,7 +3312,7 @@ class _Start:
     def prepare(self) -> None:
         """All that the daemon will inherit, and can fail."""
         os.setsid()
-        _leave_helpers()
+        _leave_helpers(False)
         # Before the fork: ignored, SIGCHLD would take the exit status away
         self.sigchld = signal.getsignal(signal.SIGCHLD)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
@@ -4259,7 +4276,8 @@ def _refuse_worker(path: str, owner: int | None = None) -> None:
             told = _proc("self", f"fdinfo/{pidfile.fd}")
             is_worker = (
                 os.getppid() == pidfile.number()
-                and os.getpgrp() == os.getpid() and number.isdigit()
+                and os.getpgrp() == os.getpid()
+                and number.isascii() and number.isdigit() and len(number) < 8
                 and (_WORKER in os.environ or b"\nino:" in told)
                 and (not told or _has_open(os.getpid(), pidfile.info(),
                                            1 + int(number))))
@@ -4451,6 +4469,7 @@ class Daemon:
             self.stop()
             self.start()
         finally:
+            self._rehearsed = None
             start.let_go()
 
     def status(self) -> int | None:
@@ -4909,7 +4928,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line.complain(error)
         return error.exit_status
     except OSError as error:    # out of descriptors or memory, say
-        line.complain(f"cannot go on: {error.strerror or error}")
+        line.complain(f"cannot go on: {_reason(error)}")
         return DaemonizeError.exit_status
     except ValueError as error:     # a null byte, from a caller in Python
         line.complain(error)

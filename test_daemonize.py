@@ -1013,6 +1013,25 @@ class StepsTest(DaemonTestCase):
         self.assertEqual(self.read("log"), "got one\ngot two\n")
         self.assert_alone(pid)
 
+    def test_what_was_put_over_a_fifo_is_not_written_to(self):
+        os.mkfifo(self.path("in"))
+        self.write("precious", "kept")
+        self.assertEqual(self.python(
+            "import daemonize, os, sys\n"
+            "plain = os.open\n"
+            "def swap(path, flags, *args, **kwargs):\n"
+            "    fd = plain(path, flags, *args, **kwargs)\n"
+            "    if path == 'in' and os.path.exists('in') and not (\n"
+            "            os.path.islink('in')):\n"
+            "        os.remove('in')\n"
+            "        os.symlink('precious', 'in')\n"
+            "    return fd\n"
+            "os.open = swap\n"
+            "sys.exit(daemonize.main(['-f', '-i', 'in', 'sh', '-c',\n"
+            "                         'echo no >&0']))\n")[0] != 0, True)
+        self.assertTrue(os.path.islink(self.path("in")))
+        self.assertEqual(self.read("precious"), "kept")
+
     def test_names_of_descriptors_are_these(self):
         """Whatever they are: a socket cannot be opened by a name."""
         ours, theirs = socket.socketpair()
@@ -6423,6 +6442,31 @@ class SuperviseTest(SupervisedTestCase):
                     "    print(error.exit_status)\n" % failure,
                     stderr=full)[:2],
                     (0, "255\n" if "**" in failure else "1\n"))
+
+    @unittest.skipIf(sys.version_info < (3, 8), "has no shared memory")
+    @unittest.skipIf(sys.version_info >= (3, 14),
+                     "lets go of the resource tracker at each fork itself")
+    def test_shared_memory_outlives_a_worker_that_has_opened_it(self):
+        status, out, err = self.python(
+            "import os\n"
+            "from multiprocessing import shared_memory\n"
+            "from daemonize import supervise\n"
+            "memory = shared_memory.SharedMemory(create=True, size=99)\n"
+            "def work():\n"
+            "    other = shared_memory.SharedMemory(memory.name)\n"
+            "    other.buf[0] = 5\n"
+            "    other.close()\n"
+            "    os.kill(os.getppid(), 15)\n"
+            "    idle()\n"
+            "try: supervise(work, respawn_max=0)\n"
+            "finally:\n"
+            "    again = shared_memory.SharedMemory(memory.name)\n"
+            "    print(again.buf[0])\n"
+            "    again.close()\n"
+            "    memory.close()\n"
+            "    memory.unlink()\n")
+        self.assertEqual((status, out), (0, "5\n"), err)
+        self.assertNotIn("leaked", err)
 
     def test_a_worker_that_daemonizes_is_none_any_more(self):
         self.program(
