@@ -3252,10 +3252,10 @@ class _Start:
         if starter == 0:
             self.be_starter(told, report)
             return "", 0
-        report.close()
         what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
                 f"the start of {self.who()}")
         try:
+            report.close()
             with told, _doing(f"follow the start of {self.who()}, which goes "
                               "on"):
                 answer = _listen(told, lambda: waiting.until(
@@ -3264,6 +3264,7 @@ class _Start:
                     min(self.patience, self.wait or _FOREVER)), hear)
         except BaseException:       # Ctrl-C: it leaves, too, and is reaped,
             # unless it is needed: it ends a late daemon, or that is stopped
+            told.close()
             _poll(lambda: _has_left(starter), _PATIENCE)
             raise
         finally:
