@@ -7157,6 +7157,7 @@ class ReadinessTest(NotifyTestCase):
                   "touch survived; exec sleep 1000")
         out = self.ok("-vp", self.p, "--notify-await", "sh", "-c", script)
         self.assertRegex(out, r"\A(daemonize: status: hello\n)+"
+                         r"(daemonize: status: on\n)?"     # just then
                          r"daemonize: started, pid \d+\n\Z")
         self.await_file("survived")
         self.stop()
