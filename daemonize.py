@@ -297,6 +297,11 @@ def _is_writable(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
+def _is_heard(pipe: Pipe | None) -> bool:
+    """Is its other side there?  Else poll(2) tells of an error."""
+    return pipe is None or not _await_readable(0, pipe.fileno())
+
+
 class _Waiting:
     """A long wait, shown on a terminal by one line that comes after a
     second, and that show() takes away when the wait is over.
@@ -689,6 +694,13 @@ def _fileno(thing: Any) -> int:
     return fd
 
 
+def _path(path: Any) -> str:
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError("a path cannot contain a null byte")
+    return text
+
+
 def _stream(stream: Any) -> int | str | None:
     """/dev/stdout is descriptor 1, whatever that is: a socket, say, or a
     terminal of another user, which could not be opened.
@@ -705,13 +717,6 @@ def _stream(stream: Any) -> int | str | None:
             fd.isascii() and fd.isdigit()):
         return _fileno(int(fd))
     return path
-
-
-def _path(path: Any) -> str:
-    text = os.fsdecode(path)
-    if "\0" in text:
-        raise ValueError("a path cannot contain a null byte")
-    return text
 
 
 def _absolute(path: str) -> str:
@@ -768,6 +773,10 @@ def _write(fd: int, text: str) -> None:
             rest = rest[os.write(fd, rest):]    # a part, on a full disk
 
 
+def _lines(text: bytes) -> list[str]:
+    return text.decode("utf-8", "backslashreplace").splitlines()[-10:]
+
+
 def _last_lines(path: str, log: int, since: int) -> list[str]:
     """The last ten lines of a log that were written after byte since.
 
@@ -785,10 +794,6 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
             return _lines(file.read())
     except OSError as error:
         return [f"(it cannot be read: {error.strerror})"]
-
-
-def _lines(text: bytes) -> list[str]:
-    return text.decode("utf-8", "backslashreplace").splitlines()[-10:]
 
 
 # ---- The pidfile --------------------------------------------------------
@@ -1534,11 +1539,6 @@ def _tell(pipe: Pipe, text: bytes) -> None:
         pass                    # a killed launcher does not harm the daemon
 
 
-def _is_heard(pipe: Pipe | None) -> bool:
-    """Is its other side there?  Else poll(2) tells of an error."""
-    return pipe is None or not _await_readable(0, pipe.fileno())
-
-
 _NEWS = "STATUS", "STRANGER", "SILENT", "EXTEND_TIMEOUT_USEC"
 
 
@@ -1689,7 +1689,8 @@ class _NotifySocket:
         Another's READY=1 is STRANGER=pid: believed it is not.  There is no
         room for descriptors: the kernel closes what was passed (the answer
         to BARRIER=1).  We could not: if it is one of the pidfile, to close
-        it would drop our lock.
+        it would drop our lock.  (A command can make room in the socket that
+        it shares with its starter: that has no lock any more, and closes.)
         """
         import socket
         messages: list[dict[str, str]] = []
@@ -1703,7 +1704,7 @@ class _NotifySocket:
             pid = 0 if _ABSTRACT else known
             for _, kind, content in extras:
                 if kind == socket.SCM_RIGHTS:   # the command, which has the
-                    _close(*struct.unpack(      # socket, asks for no names
+                    _close(*struct.unpack(      # socket, asked for no names
                         f"{len(content) // 4}i", content[:len(content) & ~3]))
                 else:                           # SCM_CREDENTIALS
                     pid = struct.unpack_from("i", content)[0]

@@ -7315,6 +7315,20 @@ class ReadinessTest(NotifyTestCase):
 
     @unittest.skipUnless(LINUX, "the kernel names senders on Linux")
     @unittest.skipUnless(LINUX, "reads /proc")
+    def test_descriptors_that_a_command_makes_room_for_are_closed(self):
+        launcher = self.launch("--", sys.executable, *FAST, "-c", (
+            "import socket\nwith socket.socket(fileno=241) as ours:\n"
+            "    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 0)\n"
+            if not PYPY else "") + self.SERVICE, "touch up", *(
+                100 * ["barrier x"]), "touch on")
+        self.await_file("up")
+        starter = self.parent_of(self.pid())
+        self.await_file("on")
+        self.assertLess(len(os.listdir("/proc/%d/fd" % starter)), 40)
+        launcher.kill()
+        self.stop()
+
+    @unittest.skipUnless(LINUX, "reads /proc")
     def test_what_a_command_invents_is_not_kept(self):
         launcher = self.launch(*self.service("touch up", "await go", "invent",
                                              "touch on"))
