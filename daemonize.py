@@ -52,11 +52,10 @@ TYPE_CHECKING = False   # typing itself would double the time of the import
 if TYPE_CHECKING:
     import signal
     from collections.abc import Callable, Iterable, Sequence
-    from typing import IO, Any, NoReturn
+    from typing import Any, NoReturn
     Path = str | bytes | os.PathLike[str] | os.PathLike[bytes]
     Stream = int | Path | Any | None    # Any: has a fileno()
     User = str | int | None
-    Pipe = IO[bytes]
 else:
     try:    # signal's core: the enums around it take 4 ms at each start
         import _signal as signal
@@ -297,11 +296,6 @@ def _is_writable(fd: int) -> bool:
     return bool(poll.poll(0))
 
 
-def _is_heard(pipe: Pipe | None) -> bool:
-    """Is its other side there?  Else poll(2) tells of an error."""
-    return pipe is None or not _await_readable(0, pipe.fileno())
-
-
 class _Waiting:
     """A long wait, shown on a terminal by one line that comes after a
     second, and that show() takes away when the wait is over.
@@ -313,7 +307,7 @@ class _Waiting:
         self.width = 0
 
     def until(self, wait: Callable[[float], bool], timeout: float, what: str,
-              limit: float) -> bool:
+              limit: float = _FOREVER) -> bool:
         """wait(timeout), but in steps of a second where it is shown."""
         deadline = time.monotonic() + timeout
         while True:
@@ -841,7 +835,6 @@ class _PidFile:
 
     is_kept = False         # by its holder, who would lose the lock by closing
     is_known = False        # to be a pidfile, whatever it holds
-    awaited_by: Pipe | None = None      # who may leave while it is locked
 
     def __init__(self, path: str, flags: int = os.O_RDONLY,
                  owner: int | None = None) -> None:
@@ -850,6 +843,7 @@ class _PidFile:
         self.owner = owner      # a uid that it may belong to, beside root's
         self.is_new = not os.path.lexists(path)
         self.is_locked = False  # by us, to be changed
+        self.is_awaited: Callable[[], bool] = lambda: True
         try:
             self.fd = self.open(flags | os.O_NOFOLLOW)
         except OSError as error:
@@ -1134,11 +1128,11 @@ class _PidFile:
         while True:
             with _doing(f"lock {self.path}", locks=True):
                 self.is_locked = _poll(
-                    lambda: self.try_lock() or not _is_heard(self.awaited_by),
-                    patience) and _is_heard(self.awaited_by)
+                    lambda: self.try_lock() or not self.is_awaited(),
+                    patience) and self.is_awaited()
             if self.is_locked:
                 return
-            if not _is_heard(self.awaited_by):
+            if not self.is_awaited():
                 raise DaemonizeError("nobody waits for the start any more")
             found = self.lock_in(_CHANGE_BYTE, 1)
             before, holder = holder, found and found[2]
@@ -1425,10 +1419,10 @@ def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
 #
 #     launcher -> starter -> daemon
 #
-# The launcher is the process the user started.  The starter leads the new
-# session, so that the daemon does not and can never get a controlling
-# terminal, and it stays the daemon's parent until the start is certain:
-# only a parent learns an exit status.  Then it tells the launcher and leaves.
+# The launcher is the process the user started, and it alone judges a start.
+# The starter leads the new session, so that the daemon does not and can never
+# get a controlling terminal, and it stays the daemon's parent until the start
+# is judged: only a parent learns an exit status.
 
 def _fork(blocked: bool = False) -> int:
     """The one fork.  All signals stay blocked in the child.
@@ -1474,11 +1468,12 @@ def _peek(pid: int = -1) -> tuple[int, int]:
     return info.si_pid, info.si_status
 
 
-def _reap(pid: int) -> None:
+def _reap(pid: int, options: int = 0) -> bool:
+    """False where options says not to wait, and it has not ended."""
     try:
-        os.waitpid(pid, 0)
+        return os.waitpid(pid, options)[0] != 0
     except ChildProcessError:   # the program ignores SIGCHLD, or its handler
-        pass                    # was faster
+        return True             # was faster
 
 
 def _leave_helpers(keeps_tracker: bool) -> None:
@@ -1503,112 +1498,136 @@ def _leave_helpers(keeps_tracker: bool) -> None:
                 setattr(helper, key, None)
 
 
-def _has_left(pid: int) -> bool:
-    try:
-        return os.waitpid(pid, os.WNOHANG)[0] != 0
-    except ChildProcessError:
-        return True
+class _Pipe:
+    """One way between two of our processes, closed by exec.
 
-
-def _pipe_ends() -> tuple[int, int]:
-    """A close-on-exec pipe, (reader, writer), clear of 0, 1 and 2."""
-    with _doing("make a pipe"):
-        reader, writer = os.pipe()
-    return _lift(reader), _lift(writer)
-
-
-def _pipe() -> tuple[Pipe, Pipe]:
-    reader, writer = _pipe_ends()
-    return open(reader, "rb", 0), open(writer, "wb", 0)
-
-
-def _wake_up() -> tuple[Pipe, Pipe, int]:
-    """From here on signals write a byte: (reader, writer, what was before).
+    A message is one line, the hex of a marshalled tuple, whose first word is
+    its kind: read as a whole, however long it is.
     """
-    reader, writer = _pipe()
-    for pipe in reader, writer:
-        os.set_blocking(pipe.fileno(), False)
-    return reader, writer, signal.set_wakeup_fd(
-        writer.fileno(), warn_on_full_buffer=False)
+
+    is_over = False             # exec, death, or no more to be said
+
+    def __init__(self) -> None:
+        with _doing("make a pipe"):
+            self.reader, self.writer = map(_lift, os.pipe())
+        self.rest = b""         # of a message that is still to come
+
+    def only_read(self) -> None:
+        _close(self.writer)
+        self.writer = -1
+
+    def only_write(self) -> None:
+        _close(self.reader)
+        self.reader = -1
+
+    def close(self) -> None:
+        self.only_read()
+        self.only_write()
+
+    def tell(self, *message: Any) -> None:
+        line = marshal.dumps(message).hex().encode() + b"\n"
+        try:
+            while line and self.writer >= 0:
+                line = line[os.write(self.writer, line):]
+        except BrokenPipeError:
+            pass                # a killed launcher does not harm the daemon
+
+    def tell_error(self, error: BaseException, more: Sequence[str] = ()
+                   ) -> None:
+        """And what else went wrong, when the first error was cleaned up
+        after.
+        """
+        if isinstance(error, OSError):
+            error = DaemonizeError(f"cannot start: {_reason(error)}")
+        elif not isinstance(error, DaemonizeError):
+            error = DaemonizeError(f"{type(error).__name__}: {error}")
+        self.tell("error", *_joined(error, more).told)
+
+    def read(self) -> list[Any]:
+        """The messages that have come; waits for a part of one."""
+        chunk = os.read(self.reader, 1 << 16)
+        self.is_over = not chunk
+        *lines, self.rest = (self.rest + chunk).split(b"\n")
+        return [marshal.loads(bytes.fromhex(line.decode())) for line in lines]
+
+    def expect(self, kind: str) -> None:
+        """Waits for the other side's next step, or raises what it has told.
+        """
+        came: list[Any] = []
+        while not came and not self.is_over:
+            came = self.read()
+        if not came:
+            raise DaemonizeError(_BROKEN_OFF)
+        if came[0][0] != kind:
+            raise _told_error(*came[0][1:])
 
 
-def _tell(pipe: Pipe, text: bytes) -> None:
-    try:
-        pipe.write(text)
-    except BrokenPipeError:
-        pass                    # a killed launcher does not harm the daemon
+_BROKEN_OFF = "the start was broken off by a death"
 
 
-_NEWS = "STATUS", "STRANGER", "SILENT", "EXTEND_TIMEOUT_USEC"
+def _told_error(message: str, exit_status: int, pid: int | None,
+                details: Sequence[str]) -> DaemonizeError:
+    kind = AlreadyRunning if exit_status == 1 else DaemonizeError
+    return kind(message, exit_status, pid, details)
 
 
-def _tell_news(pipe: Pipe | None, news: dict[str, str]) -> None:
-    """Before the outcome; dropped if the other side is slow to read."""
-    for name in _NEWS:
-        if pipe and name in news and _is_writable(pipe.fileno()):
-            line = f"{name}={news[name]}".encode(errors="backslashreplace")
-            _tell(pipe, line[:select.PIPE_BUF - 1] + b"\n")
-
-
-def _tell_error(pipe: Pipe, error: BaseException, *more: Exception) -> None:
-    """And what else went wrong, when the first error was cleaned up after."""
-    if isinstance(error, OSError):
-        error = DaemonizeError(f"cannot start: {_reason(error)}")
-    elif not isinstance(error, DaemonizeError):
-        error = DaemonizeError(f"{type(error).__name__}: {error}")
+def _joined(error: DaemonizeError, more: Sequence[str]) -> DaemonizeError:
     message, exit_status, pid, details = error.told
     if details:
         details = (*details, *(f"({second})" for second in more))
     else:
-        message = "; ".join(map(str, (message, *more)))
-    _tell(pipe, marshal.dumps((message, exit_status, pid, details)))
+        message = "; ".join((message, *more))
+    return _told_error(message, exit_status, pid, details)
 
 
-def _outcome(text: bytes) -> tuple[str, int]:
-    """(note, pid), or raises the error that was told."""
-    if not text:
-        raise DaemonizeError("the start was broken off by a death")
-    message, exit_status, pid, details = marshal.loads(text)
-    if exit_status:
-        error = AlreadyRunning if exit_status == 1 else DaemonizeError
-        raise error(message, exit_status, pid, details)
-    return message, pid
+class _Caught:
+    """Signals that are only noted, and wake a poll(2)."""
 
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self.noted: set[int] = set()
+        self.handlers = {number: signal.getsignal(number)
+                         for number in numbers}
+        self.pipe = _Pipe()
+        for fd in self.pipe.reader, self.pipe.writer:
+            os.set_blocking(fd, False)
+        self.woken = signal.set_wakeup_fd(self.pipe.writer,
+                                          warn_on_full_buffer=False)
+        for number in self.handlers:
+            signal.signal(number, self.note)
 
-def _listen(pipe: Pipe, wait: Callable[[], bool],
-            note: Callable[[dict[str, str]], None]) -> bytes:
-    """Reads until the end of the file, and returns what is no news.
+    def note(self, number: int, frame: object) -> None:
+        self.noted.add(number)
 
-    wait() comes before each read; where it returns False, that is R.
-    """
-    answer = b""
-    while wait():
-        chunk = os.read(pipe.fileno(), 1 << 16)
-        if not chunk:
-            return answer
-        answer += chunk
-        while answer[:1] in (b"S", b"E") and b"\n" in answer:
-            line, _, answer = answer.partition(b"\n")
-            name, _, value = line.decode(errors="replace").partition("=")
-            note({name: value})
-    return b"R"
+    def sleep(self, poll: Any, timeout: float) -> set[int]:
+        """Waits for one, or a descriptor; which have something to say."""
+        poll.register(self.pipe.reader, select.POLLIN)
+        if self.noted:
+            timeout = 0
+        polled = {fd for fd, _ in poll.poll(
+            None if timeout == _FOREVER else
+            max(0, int(min(timeout, 1e6) * 1000) + 1))}
+        if self.pipe.reader in polled:
+            os.read(self.pipe.reader, 1 << 16)
+        return polled
 
-
-def _expect(letter: bytes, pipe: Pipe) -> None:
-    """Reads the other side's next step, or raises what went wrong there."""
-    answer = pipe.read(1)
-    if answer != letter:
-        _outcome(answer + pipe.read())
+    def forget(self) -> None:
+        """All is as it was before."""
+        for number, handler in self.handlers.items():
+            if handler is not None:     # C's: it cannot be put back
+                signal.signal(number, handler)
+        signal.set_wakeup_fd(self.woken)
+        self.pipe.close()
 
 
 # ---- Readiness ----------------------------------------------------------
 #
 # sd_notify(3): a service sends datagrams, lines of VARIABLE=value, to the
 # socket that NOTIFY_SOCKET names.  In the foreground that is an init's.  Of a
-# start that waits for READY=1 it is ours: the starter's, or the supervisor's.
+# start that waits for READY=1 it is ours: the launcher's, which holds no lock,
+# reaps nobody, and may be held up by what a stranger has passed to it (to
+# close that can take long).  Nobody else reads what anybody can send.
 
 _DROP = struct.pack("HBBI", 6, 0, 0, 0)     # BPF_RET | BPF_K, 0: no byte
-_TRACEBACK = "X_DAEMONIZE_TRACEBACK"    # ours, as the manual allows
 _LONGEST_MESSAGE = 8000 if _LINUX else 1900     # bytes, of one datagram
 
 
@@ -1618,13 +1637,11 @@ class _NotifySocket:
     """
 
     directory = ""
-    is_read = True              # until the kernel drops what comes
 
     def __init__(self, user: int | None) -> None:
         """user: the uid that is to write to it, if not ours."""
         import socket
-        self.owner = os.getpid()
-        name = f"daemonize-{self.owner}-{os.urandom(8).hex()}"
+        name = f"daemonize-{os.getpid()}-{os.urandom(8).hex()}"
         with _doing("make a notification socket"):
             self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
             if _ABSTRACT:
@@ -1643,82 +1660,68 @@ class _NotifySocket:
                 os.chown(self.address, user, -1)
 
     def keep(self, inheritable: bool) -> None:
-        """In the daemon, where nobody reads it: as long as it lives the name
-        is nobody else's, who would get its later messages.
+        """In the daemon, which does not read it: as long as it lives the
+        name is nobody else's, who would get its later messages.
         """
         if _ABSTRACT:
             _lift(self.socket.detach(), _HIGH + 1, inheritable)
         else:
-            self.close()
+            self.socket.close()
 
-    def retire(self) -> None:
-        """The start is over: what still comes is taken and dropped.
+    def drop(self) -> None:
+        """The start is over: from here on the kernel drops what comes.
 
-        By a filter in the kernel, in the context of the sender, who neither
-        waits nor is refused: SO_ATTACH_FILTER in socket(7).
+        In the context of the sender, who neither waits nor is refused: a
+        filter of one instruction, SO_ATTACH_FILTER in socket(7).
         """
         import array
         import socket
-        if not _ABSTRACT:
-            return              # a supervisor reads on
-        self.is_read = False
         program = array.array("B", _DROP)
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, 26, struct.pack(
                 "HP", 1, program.buffer_info()[0]))
-            while True:         # what has come before that
-                self.socket.recv(1, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            pass
-        except OSError:         # a seccomp filter: refused, but not blocked
-            self.socket.shutdown(socket.SHUT_RD)
+        except OSError:         # a seccomp filter, or not Linux: refused, but
+            self.socket.shutdown(socket.SHUT_RD)        # not blocked
 
     def close(self) -> None:
         self.socket.close()
-        if self.directory and self.owner == os.getpid():
+
+    def remove(self) -> None:
+        """The file, where it is one."""
+        self.close()
+        if self.directory:
             try:
                 os.unlink(self.address)
                 os.rmdir(self.directory)
             except OSError:
                 pass            # a cleaner of /tmp was there before
 
-    def receive(self, known: int) -> list[dict[str, str]]:
-        """The messages that have come from our session, or from known: a
-        child, which may be dead and reaped by now.
+    def receive(self) -> list[tuple[int, dict[str, str]]]:
+        """What has come: [(pid of the sender, or 0, its variables)].
 
-        Another's READY=1 is STRANGER=pid: believed it is not.  There is no
-        room for descriptors: the kernel closes what was passed (the answer
-        to BARRIER=1).  We could not: if it is one of the pidfile, to close
-        it would drop our lock.  (A command can make room in the socket that
-        it shares with its starter: that has no lock any more, and closes.)
+        There is no room for descriptors: the kernel closes what was passed,
+        which is the answer to BARRIER=1.
         """
         import socket
-        messages: list[dict[str, str]] = []
-        for _ in range(64):     # a stranger may not hold us up for ever
-            try:
+        messages: list[tuple[int, dict[str, str]]] = []
+        try:
+            while len(messages) < 64:       # and the clock is looked at
                 text, extras, _, _ = self.socket.recvmsg(
                     1 << 16, socket.CMSG_SPACE(12) if _ABSTRACT else 0,
                     socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                break
-            pid = 0 if _ABSTRACT else known
-            for _, kind, content in extras:
-                if kind == socket.SCM_RIGHTS:   # the command, which has the
-                    _close(*struct.unpack(      # socket, asked for no names
-                        f"{len(content) // 4}i", content[:len(content) & ~3]))
-                else:                           # SCM_CREDENTIALS
-                    pid = struct.unpack_from("i", content)[0]
-            message = dict(line.partition("=")[::2] for line in text.decode(
-                "utf-8", "backslashreplace").split("\n"))
-            if pid > 0 and (pid == known or
-                            _session_of(pid) == os.getsid(0)):
-                messages.append(message)
-            elif message.get("READY") == "1":
-                messages.append({"STRANGER": str(pid)})
+                credentials = [content for _, kind, content in extras
+                               if kind != socket.SCM_RIGHTS]
+                pid = (struct.unpack_from("i", credentials[0])[0]
+                       if credentials else -1 if _ABSTRACT else 0)
+                messages.append((pid, dict(
+                    line.partition("=")[::2] for line in text.decode(
+                        "utf-8", "backslashreplace").split("\n"))))
+        except BlockingIOError:
+            pass
         return messages
 
 
-def _notify(message: bytes, address: str, *passed: int) -> None:
+def _notify(message: bytes, address: str) -> None:
     """Says it to whoever waits; to nobody, where nobody does."""
     if not address.startswith(("/", "@")):
         return
@@ -1726,10 +1729,8 @@ def _notify(message: bytes, address: str, *passed: int) -> None:
     with _doing(f"notify {address}"), socket.socket(
             socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
         try:
-            sender.sendmsg(
-                [message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS,
-                             struct.pack("i", fd)) for fd in passed], 0,
-                "\0" + address[1:] if address[0] == "@" else address)
+            sender.sendto(message, "\0" + address[1:] if address[0] == "@"
+                          else address)
         except (ConnectionRefusedError, FileNotFoundError):
             pass                # it has gone: nobody waits any more
 
@@ -2306,7 +2307,8 @@ class _Logs:
             elif number and sink is self.sinks[0]:
                 ends.append(ends[0])    # one pipe keeps their order, too
             else:
-                reader, writer = _pipe_ends()
+                pipe = _Pipe()
+                reader, writer = pipe.reader, pipe.writer
                 os.set_blocking(reader, False)
                 self.streams[reader] = _Stream(reader, sink, worker)
                 ends.append(writer)
@@ -2393,6 +2395,19 @@ class _Logs:
         for sink in self.waiting():
             sink.flush()
 
+    def due(self) -> float:
+        return min([sink.due for sink in self.waiting()], default=_FOREVER)
+
+    def guard(self, pidfile: _PidFile | None) -> None:
+        for sink in self.sinks:
+            if isinstance(sink, _LogFile):
+                sink.pidfile = pidfile
+
+    def settle(self) -> None:
+        for sink in self.sinks:
+            if isinstance(sink, _LogFile):
+                sink.words = None
+
     def words(self) -> list[bytes | None]:
         """The last of stdout and stderr, where it is we who write them."""
         return [sink.words if isinstance(sink, _LogFile) else None
@@ -2469,6 +2484,9 @@ def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
 # each worker leads a process group, which ends with the worker, and
 # whatever ends the supervisor ends its workers.  After a kill -9, which
 # nothing can answer, the locks on their bytes tell who they are.
+#
+# Of starts it knows this: while the launcher has its pipe open, that is told
+# the deaths, and nothing is started again.
 
 _WORKER = "DAEMONIZE_WORKER"    # in the environment: 0 to N-1
 _WORKERS = "DAEMONIZE_WORKERS"  # N
@@ -2503,43 +2521,49 @@ class _Worker:
     """One of the workers that are wanted, and what is."""
 
     pid = 0                             # 0: it does not run
-    left: _Group | None = None          # what it has left, to be ended gently
     began = 0.0
     due = 0.0                           # when to start it, _FOREVER: not again
-    notify: _NotifySocket | None = None     # of a start that awaits READY=1
-    is_ready = False
+    left: _Group | None = None          # what it has left, to be ended gently
+    report: _Pipe | None = None         # of its first run, until exec
+    is_up = False                       # that has come as far
     traceback = ""
+    death: tuple[str, float, int] | None = None     # words, seconds, status:
+                                        # it waits for the verdict on the start
 
     def __init__(self, number: int, backoff: _Backoff) -> None:
         self.number = number
         self.backoff = backoff
 
+    def end_report(self) -> None:
+        if self.report:
+            self.report.close()
+        self.report = None
+        self.is_up = True
 
-class _Supervisor:
-    """Keeps workers running, until they have ended well or it is to stop.
+    def signal(self, *numbers: int) -> None:
+        """Raises PermissionError."""
+        try:
+            for number in numbers if self.pid else ():
+                os.kill(self.pid, number)
+        except ProcessLookupError:
+            pass                # a thread of the program has reaped it
 
-    What is wanted and what is are kept apart: handlers only note a signal,
-    obey() and bury() change what is wanted, and reconcile() alone starts and
-    ends workers.  It sleeps in poll(2), and wakes for a signal, a line to be
-    written, or a time that has come.
-    """
+
+class _Crew:
+    """The workers, as they are: it forks them, and learns of their ends."""
 
     def __init__(self, policy: _Policy, held: _PidFile | None, logs: _Logs,
-                 identity: _Identity | None = None, start: Any = None,
-                 body: Callable[[int], None] | None = None) -> None:
-        """start is the _Start that wants to know, and has the command."""
+                 identity: _Identity | None, start: _Start | None,
+                 body: Callable[[_Worker], None] | None) -> None:
+        """start has the command, and the launcher's pipes.
+
+        body is called in the workers of a program instead.
+        """
         self.policy = policy
         self.held = held
         self.logs = logs
-        for sink in logs.sinks:
-            if isinstance(sink, _LogFile):
-                sink.pidfile = held
         self.identity = identity
         self.start = start
-        self.command: list[str] = start.command if start else []
-        self.wait: float = (start.wait if start and not start.foreground
-                            else 0)
-        self.awaits_ready: bool = bool(start and start.patience < _FOREVER)
         self.body = body
         self.pid = os.getpid()
         # Of sd_listen_fds(3), sd_watchdog_enabled(3): name who is to read
@@ -2549,57 +2573,9 @@ class _Supervisor:
         self.workers = [
             _Worker(number, total if policy.in_total else _Backoff(policy))
             for number in range(policy.workers)]
-        for worker in self.workers if self.awaits_ready else ():
-            worker.notify = _NotifySocket(identity.uid if identity else None)
-        self.is_wanted = True           # False: no worker is
-        self.is_told_to_stop = False
-        self.passed_on = -_FOREVER      # when a proxy's command was told to
-        self.passed = 0                 # end, and by which signal
-        self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
-        self.next_step = 0.0
-        self.step = 0                   # the signal of the last one
-        self.pause = 0.001              # between two looks at what is left
-        self.caught: set[int] = set()   # signals, to be obeyed
-        self.handlers: dict[int, Any] = {}      # those before ours
-        self.exit_status = 0
-        self.gave_up = ""
-        # While the start is on trial: the first workers' reports, closed by
-        # exec, and until when a death is a failure of the start
-        self.told, self.report = _pipe()
-        self.trial = _FOREVER
-        self.is_settled = False
-        self.failure: DaemonizeError | None = None
 
-    def run(self) -> None:
-        """Returns when all is over, or in a worker whose body has returned.
-
-        Raises what made the start fail.
-        """
-        self.listen()
-        try:
-            while self.is_needed():
-                born = self.reconcile()
-                if born and self.body:
-                    self.body(born.number)
-                    return
-                self.await_event()
-                self.obey()
-        finally:
-            self.finish()
-        if self.failure:
-            raise self.failure
-
-    def is_needed(self) -> bool:
-        if any(worker.pid or worker.left or
-               self.is_wanted and worker.due < _FOREVER
-               for worker in self.workers):
-            return True
-        return self.logs.is_behind(self.is_told_to_stop or
-                                   self.failure is not None)
-
-    def listen(self) -> None:
+    def catch(self) -> None:
         """From here on signals are noted, and wake the loop."""
-        *self.wake, self.woken = _wake_up()
         ours = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
                 signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
                 signal.SIGWINCH}
@@ -2611,62 +2587,298 @@ class _Supervisor:
         realtime = {number for number in _all_signals() if number > 31}
         if not self.policy.is_proxy:
             others |= {signal.SIGTSTP, signal.SIGCONT, *realtime}
-        for number in sorted({*_all_signals()} - others):
-            handler = signal.getsignal(number)
-            # None is C's, and could not be put back; those that the program
-            # handles itself it goes on to handle
-            if handler is not None and (number in ours or self.command or
-                                        handler == signal.SIG_DFL):
-                self.handlers[number] = handler
-                signal.signal(number, self.note)
-        self.mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, self.handlers)
-        if self.command:        # a real-time signal is for nobody: it waits
+        # None is C's, and could not be put back; those that the program
+        # handles itself it goes on to handle
+        self.caught = _Caught([
+            number for number in sorted({*_all_signals()} - others)
+            if signal.getsignal(number) is not None and (
+                number in ours or not self.body
+                or signal.getsignal(number) == signal.SIG_DFL)])
+        self.mask = signal.pthread_sigmask(signal.SIG_UNBLOCK,
+                                           self.caught.handlers)
+        if not self.body:       # a real-time signal is for nobody: it waits
             signal.pthread_sigmask(signal.SIG_SETMASK,
-                                   realtime - {*self.handlers})
+                                   realtime - {*self.caught.handlers})
 
-    def note(self, number: int, frame: object) -> None:
-        self.caught.add(number)
+    def spawn(self, worker: _Worker) -> bool:
+        """True in the worker, if that has no command to execute."""
+        worker.due = _FOREVER
+        worker.began = time.monotonic()
+        ends: list[int] = []
+        if not self.policy.is_proxy:    # here: each page that the child
+            os.environ[_WORKER] = str(worker.number)    # writes is copied
+            os.environ[_WORKERS] = str(self.policy.workers)
+        try:
+            if not worker.is_up:
+                worker.report = _Pipe()
+            self.logs.pipes(worker.number, ends,
+                            self.identity.uid if self.identity else -1)
+            pid = _fork()
+            if pid == 0:
+                self.be_worker(worker, ends)
+                return True
+        finally:
+            _close(*{*ends})
+        worker.pid = pid
+        if worker.report:
+            worker.report.only_read()
+        self.logs.name_pid(worker.number, pid)
+        try:
+            os.setpgid(pid, pid)        # now, lest a KILL come before its own
+        except OSError:
+            pass                        # it has, and has called exec
+        return False
+
+    def be_worker(self, worker: _Worker, ends: list[int]) -> None:
+        """All signals are blocked until none of them can be ours.
+
+        Returns only where the worker is to return to the program.
+        """
+        try:
+            signal.set_wakeup_fd(-1)
+            os.setpgid(0, 0)
+            _leave_helpers(True)    # before the lock: it closes descriptors
+            if self.held:
+                self.held.hold(1 + worker.number)
+            if os.getppid() != self.pid:
+                os._exit(DaemonizeError.exit_status)    # a kill -9 just now:
+                # a start that has not seen our lock is not to find us alive
+            if ends:
+                _redirect([-1, *ends])
+            for name in self.pid_names:
+                os.environ[name] = str(os.getpid())
+            if self.start and not self.body:
+                if self.pid == 1 and self.policy.is_proxy:
+                    self.take_terminal()
+                self.start.enter_directory()
+                self.start.execute()
+            if self.identity:
+                self.identity.assume()
+            self.be_program(worker)
+        except BaseException as error:
+            try:
+                if worker.report:
+                    worker.report.tell_error(error)
+                else:
+                    _say(_line(str(error)))
+            finally:
+                os._exit(getattr(error, "exit_status",
+                                 DaemonizeError.exit_status))
+
+    def be_program(self, worker: _Worker) -> None:
+        """Without exec: what is the supervisor's alone is let go."""
+        self.caught.forget()
+        signal.set_wakeup_fd(-1)
+        self.logs.close()
+        for other in self.workers:
+            if other is not worker:
+                other.end_report()
+        if self.start and not self.start.foreground:    # the launcher waits
+            self.start.told.close()                     # for their end
+            self.start.go.close()
+        if worker.report:
+            worker.report.tell("running")
+            if not (self.start and self.start.awaits_ready):
+                worker.end_report()         # else see report_exception()
+
+    def take_terminal(self) -> None:
+        try:
+            os.tcsetpgrp(0, os.getpid())    # SIGTTOU is blocked
+        except OSError:
+            pass                # no terminal, or not ours
+
+    def dead(self) -> Iterable[tuple[_Worker, int]]:
+        """(worker, wait status) of those that have died, to be reaped.
+
+        With a command all children are ours, also those adopted as PID 1,
+        which are reaped here.  (A Python program may have its own.)
+        """
+        for worker in self.workers:
+            if worker.pid:
+                try:
+                    pid, wait_status = _peek(worker.pid)
+                except ChildProcessError:       # a thread of the program has
+                    pid, wait_status = worker.pid, 0xff00           # reaped it
+                if pid:
+                    yield worker, wait_status
+        try:
+            while not self.body:
+                pid, wait_status = _peek()
+                if not pid or pid in [worker.left.number for worker in
+                                      self.workers if worker.left]:
+                    break       # it hides the others, but not for long
+                running = [worker for worker in self.workers
+                           if worker.pid == pid]
+                if running:
+                    yield running[0], wait_status
+                else:
+                    _reap(pid)
+        except ChildProcessError:
+            pass                # there is none
+
+    def end(self) -> None:
+        """Whatever ends the supervisor ends its workers; in no worker."""
+        if os.getpid() != self.pid:
+            return
+        for worker in self.workers:
+            left = worker.left or _Group(worker.pid, os.getsid(0))
+            if left.number:
+                left.signal(signal.SIGKILL)
+                _reap(left.number)
+            worker.end_report()
+        self.logs.end()
+        self.logs.close()
+        for name in _WORKER, _WORKERS:
+            os.environ.pop(name, None)
+        self.caught.forget()
+        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
+
+
+class _Supervisor:
+    """Keeps workers running, until they have ended well or it is to stop.
+
+    What is wanted and what is are kept apart: handlers only note a signal,
+    obey() and bury() change what is wanted, and reconcile() alone starts and
+    ends workers.  It sleeps in poll(2), and wakes for a signal, a line to be
+    written, or a time that has come.
+    """
+
+    is_wanted = True                    # False: no worker is
+    is_told_to_stop = False
+    has_told_a_death = False            # to the launcher
+    is_up = False                       # all first runs have come to exec
+    failure: DaemonizeError | None = None       # why one of them has not
+    gave_up = ""
+    exit_status = 0
+    passed_on = -_FOREVER               # when a proxy's command was told to
+    passed = 0                          # end, and by which signal
+    step = 0                            # the signal that ends them now
+    next_step = 0.0
+    pause = 0.001                       # between two looks at what is left
+
+    def __init__(self, policy: _Policy, held: _PidFile | None, logs: _Logs,
+                 identity: _Identity | None = None,
+                 start: _Start | None = None,
+                 body: Callable[[_Worker], None] | None = None) -> None:
+        self.policy = policy
+        self.logs = logs
+        logs.guard(held)
+        self.crew = _Crew(policy, held, logs, identity, start, body)
+        self.workers = self.crew.workers
+        self.start = start
+        # As long as the launcher judges
+        self.heard_by = start if start and not start.foreground else None
+        self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
+
+    def run(self) -> None:
+        """Returns when all is over, or in a worker whose body has returned.
+
+        Raises what made the start fail.
+        """
+        self.crew.catch()
+        try:
+            while self.is_needed():
+                born = self.reconcile()
+                if born and self.crew.body:
+                    self.crew.body(born)
+                    return
+                self.await_event()
+                self.obey()
+        finally:
+            self.crew.end()
+        if self.failure:
+            raise self.failure
+
+    def is_needed(self) -> bool:
+        if any(worker.pid or worker.left or self.is_wanted and
+               (worker.due < _FOREVER or worker.death)
+               for worker in self.workers):
+            return True
+        return self.logs.is_behind(self.is_told_to_stop or
+                                   self.failure is not None)
 
     def await_event(self) -> None:
         poll = select.poll()
-        wake = self.wake[0].fileno()
-        poll.register(wake, select.POLLIN)
-        if not self.told.closed:
-            poll.register(self.told.fileno(), select.POLLIN)
-        news = {worker.notify.socket.fileno(): worker
-                for worker in self.workers
-                if worker.notify and worker.notify.is_read}
-        for fd in news:
+        reports = {worker.report.reader: worker for worker in self.workers
+                   if worker.report}
+        go = self.heard_by.go.reader if self.heard_by else -1
+        for fd in [*reports, go] if self.heard_by else reports:
             poll.register(fd, select.POLLIN)
         self.logs.register(poll)
-        left = 0.0 if self.caught else self.deadline() - time.monotonic()
-        polled = [fd for fd, _ in poll.poll(
-            None if left == _FOREVER else max(0, int(left * 1000) + 1))]
-        if wake in polled:
-            self.wake[0].read(1 << 16)
-        if not self.told.closed and self.told.fileno() in polled:
-            self.hear()
-        self.logs.serve(polled)     # first: who is told reads them
-        for fd in news.keys() & polled:
-            self.attend(news[fd])
+        polled = self.crew.caught.sleep(
+            poll, self.deadline() - time.monotonic())
+        self.logs.serve(polled)
+        for fd in reports.keys() & polled:
+            self.hear(reports[fd])
+        if self.heard_by and go in polled:
+            self.end_trial(self.heard_by)
 
     def deadline(self) -> float:
-        times = [sink.due for sink in self.logs.waiting()]
-        if not self.is_wanted:
-            times.append(self.next_step)
-            if any(worker.left for worker in self.workers):
-                times.append(time.monotonic() + self.pause)
-                self.pause = min(self.pause * 2, 0.02)
-        else:
-            times += [worker.due for worker in self.workers]
-            if not self.is_settled:
-                times.append(self.trial)
-        return min(times, default=_FOREVER)
+        if self.is_wanted:
+            return min(self.logs.due(),
+                       *(worker.due for worker in self.workers))
+        looks = _FOREVER
+        if any(worker.left for worker in self.workers):
+            looks = time.monotonic() + self.pause
+            self.pause = min(self.pause * 2, 0.02)
+        return min(self.logs.due(), self.next_step, looks)
+
+    # The first runs, and who waits for them
+
+    def hear(self, worker: _Worker) -> None:
+        """What a worker reports until it calls exec: that is the end."""
+        assert worker.report
+        for kind, *words in worker.report.read():
+            if kind == "error":
+                self.failure = self.failure or _told_error(*words)
+                self.hurry()
+            elif kind == "traceback":
+                worker.traceback = words[0]
+            else:
+                worker.is_up = True
+        if worker.report.is_over:
+            worker.end_report()
+        if not self.is_up and all(worker.is_up for worker in self.workers):
+            self.is_up = True
+            if self.start and not self.failure:
+                self.start.let_go()
+            if self.heard_by and not self.failure:
+                self.heard_by.told.tell("running", *[
+                    worker.pid for worker in self.workers])
+
+    def hurry(self) -> None:
+        """A start that has failed does not wait for long to say so."""
+        self.steps[:-1] = [(int(signal.SIGTERM), 1.0)]
+        self.is_wanted = False
+
+    def tell_death(self, told: _Pipe, worker: _Worker, wait_status: int,
+                   ran: float) -> None:
+        """The last words of the first alone, for a stopped launcher reads
+        none: they fit into the pipe, and what follows is short.
+        """
+        words: tuple[Any, ...] = worker.traceback, self.logs.words()
+        if self.has_told_a_death:
+            words = "", [None, None]
+        if not self.has_told_a_death or _is_writable(told.writer):
+            told.tell("died", worker.number, worker.pid, wait_status, ran,
+                      *words)
+        self.has_told_a_death = True
+
+    def end_trial(self, start: _Start) -> None:
+        """The launcher has heard enough, or has gone."""
+        self.reap()             # a death that has come in time it still hears
+        self.heard_by = None
+        start.told.close()
+        start.go.close()
+        self.logs.settle()
+        for worker in self.workers:
+            if worker.death:
+                self.follow(worker, *worker.death)
 
     # What is wanted
 
     def obey(self) -> None:
-        caught, self.caught = self.caught, set()
+        caught, self.crew.caught.noted = self.crew.caught.noted, set()
         if caught:
             self.reap()         # first: a signal to the dead would be lost
         for worker in self.workers:
@@ -2676,7 +2888,7 @@ class _Supervisor:
                 worker.left = None
         orders: dict[int, Callable[[], None]] = {}
         if not self.policy.is_proxy or not self.workers[0].pid:
-            orders[signal.SIGTERM] = orders[signal.SIGINT] = self.heed
+            orders[signal.SIGTERM] = orders[signal.SIGINT] = self.stop
         if self.policy.log_reopen:
             orders[signal.SIGHUP] = self.logs.reopen
         for number in sorted(caught - {signal.SIGCHLD}):
@@ -2689,134 +2901,40 @@ class _Supervisor:
                     self.passed = number
                 self.signal(number)
 
-    def heed(self) -> None:
+    def stop(self) -> None:
         """TERM and INT; asked to stop is a success, but not for a start."""
-        if self.start and not self.is_settled and not self.start.foreground:
-            self.failure = self.failure or DaemonizeError(
-                f"the start of {self.start.who()} was broken off by a signal")
         self.is_told_to_stop = True
         self.is_wanted = False
-
-    def fail(self, error: DaemonizeError) -> None:
-        """The start has failed: it does not wait for long to say so."""
-        self.failure = self.failure or error
-        self.steps[:-1] = [(int(signal.SIGTERM), 1.0)]
-        self.is_wanted = False
-
-    def hear(self) -> None:
-        """What the first workers report: nothing, but the end of file."""
-        report = self.told.read(1 << 16)
-        if not report:
-            self.told.close()
-            if not self.awaits_ready:
-                self.trial = time.monotonic() + self.wait
-            return
-        try:
-            _outcome(report)
-        except DaemonizeError as error:
-            self.fail(error)
-
-    def attend(self, worker: _Worker) -> None:
-        """What a worker says of itself, as sd_notify(3) has it."""
-        for said in worker.notify.receive(worker.pid) if (
-                worker.notify and worker.notify.is_read) else ():
-            worker.traceback = said.get(_TRACEBACK, worker.traceback)
-            worker.is_ready |= said.get("READY") == "1"
-            if self.is_settled:
-                continue
-            if self.policy.workers > 1:
-                silent = [f"worker {other.number}" for other in self.workers
-                          if not other.is_ready]
-                said["SILENT"] = ", ".join(silent)
-                if said.get("STATUS"):
-                    said["STATUS"] = (f"worker {worker.number}: "
-                                      + said["STATUS"])
-            _tell_news(self.start.progress, said)
-            if self.is_wanted and all(
-                    worker.is_ready for worker in self.workers):
-                self.settle()
-
-    def settle(self) -> None:
-        """The start has succeeded."""
-        self.is_settled = True
-        for sink in self.logs.sinks:
-            if isinstance(sink, _LogFile):
-                sink.words = None
-        for worker in self.workers:
-            if worker.notify:
-                worker.notify.retire()
-        if self.start:
-            self.start.tell_success()
-
-    def is_on_trial(self, worker: _Worker, wait_status: int) -> bool:
-        """Does this end make the start fail?"""
-        if self.is_settled or not self.is_wanted:
-            return False
-        if not self.awaits_ready:
-            return wait_status != 0 and self.wait > 0
-        if not _is_heard(self.start.progress):
-            self.settle()       # the starter has left: nobody waits any more
-            return False
-        return wait_status != 0 or not worker.is_ready
+        if self.heard_by:
+            self.heard_by.told.tell("stopped")
+            if self.has_told_a_death:
+                self.hurry()
 
     def reap(self) -> None:
         """All that have died: one SIGCHLD may stand for many."""
-        for worker in self.workers:
-            if worker.pid:
-                try:
-                    pid, wait_status = _peek(worker.pid)
-                except ChildProcessError:       # a thread of the program has
-                    pid, wait_status = worker.pid, 0xff00           # reaped it
-                if pid:
-                    self.bury(worker, wait_status)
-        if self.command:
-            self.reap_orphans()
-
-    def reap_orphans(self) -> None:
-        """With a command all children are ours, also those adopted as PID 1.
-
-        (A Python program may have its own.)
-        """
-        try:
-            while True:
-                pid, wait_status = _peek()
-                running = {worker.pid: worker for worker in self.workers}
-                if not pid or pid in [worker.left.number for worker in
-                                      self.workers if worker.left]:
-                    break       # it hides the others, but not for long
-                if pid in running:
-                    self.bury(running[pid], wait_status)
-                else:
-                    _reap(pid)
-        except ChildProcessError:
-            pass                # there is none
+        for worker, wait_status in self.crew.dead():
+            self.bury(worker, wait_status)
 
     def bury(self, worker: _Worker, wait_status: int) -> None:
         """After a death."""
+        while worker.report and _await_readable(0, worker.report.reader):
+            self.hear(worker)   # it knows better why its exec has failed
+        worker.end_report()
         self.end_group(worker)
         self.logs.drain(worker.number)
-        self.attend(worker)
-        how = _how_ended(wait_status)
-        what = f"worker {worker.number} (pid {worker.pid}) {how}"
-        worker.pid = 0
+        what = (f"worker {worker.number} (pid {worker.pid}) "
+                f"{_how_ended(wait_status)}")
         ran = time.monotonic() - worker.began
         if self.policy.is_proxy:
             self.exit_status = _exit_status(wait_status)
             self.is_told_to_stop |= (       # if that was not something else
                 time.monotonic() - self.passed_on < _LAST_CALL)
-        if not self.told.closed and _await_readable(0, self.told.fileno()):
-            self.hear()         # it knows better why its exec has failed
-        if self.is_on_trial(worker, wait_status):
-            self.fail(self.start.death(
-                wait_status, ran, "" if self.command and
-                self.policy.workers == 1 else f"worker {worker.number}",
-                worker.traceback.splitlines()[-50:], self.logs.words()))
-        if self.is_wanted and not self.policy.is_proxy and (
-                wait_status or self.policy.always):
-            self.plan(worker, what, ran, _exit_status(wait_status))
-        elif not self.failure and (any(self.logs.sinks)
-                                   or not self.policy.is_proxy):
-            self.logs.say(what)         # as PID 1 the status says it all
+        if self.heard_by and not self.failure:
+            self.tell_death(self.heard_by.told, worker, wait_status, ran)
+            worker.death = what, ran, wait_status
+        else:
+            self.follow(worker, what, ran, wait_status)
+        worker.pid = 0
         if worker.left and self.is_wanted:      # of a proxy's command
             self.is_wanted = False
             self.steps[0] = (self.passed, self.steps[0][1])
@@ -2837,8 +2955,19 @@ class _Supervisor:
         worker.left = left
         self.pause = 0.001
 
-    def plan(self, worker: _Worker, what: str, ran: float, exit_status: int
-             ) -> None:
+    def follow(self, worker: _Worker, what: str, ran: float, wait_status: int
+               ) -> None:
+        """What comes of a death."""
+        worker.death = None
+        if self.is_wanted and not self.policy.is_proxy and (
+                wait_status or self.policy.always):
+            self.plan_restart(worker, what, ran, _exit_status(wait_status))
+        elif not self.failure and (any(self.logs.sinks)
+                                   or not self.policy.is_proxy):
+            self.logs.say(what)         # as PID 1 the status says it all
+
+    def plan_restart(self, worker: _Worker, what: str, ran: float,
+                     exit_status: int) -> None:
         """After a failure: when to start it again, or the end of all."""
         pause = worker.backoff.after(ran)
         count = worker.backoff.restarts
@@ -2857,24 +2986,31 @@ class _Supervisor:
         """Starts and ends workers; returned is, in a new one, itself."""
         now = time.monotonic()
         if not self.is_wanted:
-            self.press(now)
+            self.escalate(now)
             return None
         for worker in self.workers:
             if worker.due <= now:
-                if self.spawn(worker):
-                    return worker
-                if self.caught - {signal.SIGCHLD}:
-                    return None         # a stop takes effect at once
-        self.report.close()
-        if not self.is_settled and now >= self.trial:
-            self.reap()         # a death that is known already is no success,
-            # but to wait for a moment without one could take for ever
-            if self.is_wanted and self.is_needed() and not (
-                    self.caught - {signal.SIGCHLD}):
-                self.settle()
+                try:
+                    if self.crew.spawn(worker):
+                        return worker
+                except DaemonizeError as error:
+                    self.bear_not(worker, error)
+                if self.crew.caught.noted - {signal.SIGCHLD}:
+                    break               # a stop takes effect at once
         return None
 
-    def press(self, now: float) -> None:
+    def bear_not(self, worker: _Worker, error: DaemonizeError) -> None:
+        """It could not be forked."""
+        worker.end_report()
+        if worker.backoff.restarts:
+            self.plan_restart(
+                worker, f"cannot start worker {worker.number}: {error}", 0,
+                error.exit_status)
+        else:
+            self.failure = self.failure or error
+            self.hurry()
+
+    def escalate(self, now: float) -> None:
         """The next step of ending them and what they left, if it is time."""
         if now >= self.next_step:
             self.reap()         # first: what a thread has reaped is no more
@@ -2887,128 +3023,16 @@ class _Supervisor:
 
     def signal(self, number: int) -> None:
         for worker in self.workers:
-            if not worker.pid:
-                continue
             try:
-                os.kill(worker.pid, number)
+                worker.signal(number)
                 if not self.is_wanted:
-                    os.kill(worker.pid, signal.SIGCONT)     # if it is stopped
-            except ProcessLookupError:
-                pass            # a thread of the program has reaped it
+                    worker.signal(signal.SIGCONT)       # it may be stopped
             except PermissionError as error:
                 self.logs.say(f"cannot signal pid {worker.pid}: "
                               f"{error.strerror}")
 
-    def spawn(self, worker: _Worker) -> bool:
-        """True in the worker, if that has no command to execute."""
-        worker.due = _FOREVER
-        worker.began = time.monotonic()
-        ends: list[int] = []
-        if not self.policy.is_proxy:    # here: each page that the child
-            os.environ[_WORKER] = str(worker.number)    # writes is copied
-            os.environ[_WORKERS] = str(self.policy.workers)
-        if worker.notify:
-            os.environ["NOTIFY_SOCKET"] = worker.notify.address
-        try:
-            self.logs.pipes(worker.number, ends,
-                            self.identity.uid if self.identity else -1)
-            pid = _fork()
-            if pid == 0:
-                self.be_worker(worker.number, ends)
-                return True
-        except DaemonizeError as error:
-            what = f"cannot start worker {worker.number}: {error}"
-            if worker.backoff.restarts:
-                self.plan(worker, what, 0, error.exit_status)
-            else:
-                self.fail(error)
-            return False
-        finally:
-            _close(*{*ends})
-        worker.pid = pid
-        self.logs.name_pid(worker.number, pid)
-        try:
-            os.setpgid(pid, pid)        # now, lest a KILL come before its own
-        except OSError:
-            pass                        # it has, and has called exec
-        return False
 
-    def be_worker(self, number: int, ends: list[int]) -> None:
-        """All signals are blocked until none of them can be ours.
-
-        Returns only where the worker is to return to the program.
-        """
-        try:
-            signal.set_wakeup_fd(-1)
-            os.setpgid(0, 0)
-            _leave_helpers(True)    # before the lock: it closes descriptors
-            if self.held:
-                self.held.hold(1 + number)
-            if os.getppid() != self.pid:
-                os._exit(DaemonizeError.exit_status)    # a kill -9 just now:
-                # a start that has not seen our lock is not to find us alive
-            if ends:
-                _redirect([-1, *ends])
-            for name in self.pid_names:
-                os.environ[name] = str(os.getpid())
-            if self.command:
-                self.start.enter_directory()
-            if self.identity:
-                self.identity.assume()
-            if self.command:
-                if self.pid == 1 and self.policy.is_proxy:
-                    self.take_terminal()
-                _reset_signals(True)
-                signal.pthread_sigmask(signal.SIG_SETMASK, ())
-                _execute(self.command)
-            self.unlisten()
-            if self.start:
-                self.start.let_go()
-        except BaseException as error:
-            try:
-                if self.report.closed:
-                    _say(_line(str(error)))
-                else:
-                    _tell_error(self.report, error)
-            finally:
-                os._exit(getattr(error, "exit_status",
-                                 DaemonizeError.exit_status))
-
-    def take_terminal(self) -> None:
-        try:
-            os.tcsetpgrp(0, os.getpid())    # SIGTTOU is blocked
-        except OSError:
-            pass                # no terminal, or not ours
-
-    def unlisten(self) -> None:
-        """At the end, and in a worker without exec: it is no supervisor."""
-        for number, handler in self.handlers.items():
-            signal.signal(number, handler)
-        for pipe in (*self.wake, self.told, self.report):
-            pipe.close()
-        for worker in self.workers:
-            if worker.notify:
-                worker.notify.close()
-        self.logs.close()
-
-    def finish(self) -> None:
-        """Whatever ends the supervisor ends its workers; in no worker."""
-        if os.getpid() != self.pid:
-            return
-        for worker in self.workers:
-            left = worker.left or _Group(worker.pid, os.getsid(0))
-            if left.number:
-                left.signal(signal.SIGKILL)
-                _reap(left.number)
-        self.logs.end()
-        for name in _WORKER, _WORKERS:
-            os.environ.pop(name, None)
-        signal.set_wakeup_fd(self.woken)
-        self.unlisten()
-        signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
-
-
-# ---- The start ----------------------------------------------------------
+# ---- The start: its steps -----------------------------------------------
 
 _OUT_OF_REACH = ("if it put itself into the background it is out of reach: "
                  "let it stay in the foreground")
@@ -3026,25 +3050,20 @@ def _refuse_as_stream(pidfile: str) -> None:
 
 
 class _Start:
-    """One start: what is wanted, and the steps in the order of daemon(7)."""
+    """What is wanted of a start, and the steps, in the order of daemon(7),
+    of the process that becomes the daemon, by a fork or in the foreground.
+    """
 
-    progress: Pipe | None = None        # in the daemon, to the starter
-    pidfile: _PidFile | None = None     # the starter's
+    pidfile: _PidFile | None = None     # to be written, in the starter
     held: _PidFile | None = None        # the daemon's
-    notify: _NotifySocket | None = None     # the starter's
-    report: Pipe | None = None          # in the starter, to the launcher,
-    awaited_by: Pipe | None = None      # as long as that may leave
-    wakeup: tuple[Pipe, Pipe, int] | None = None    # in the starter
-    is_left_stopped = False             # the daemon, by somebody
-    patience = _FOREVER                 # with which READY=1 is awaited
-    deadline = _FOREVER                 # of what the starter waits for
-    is_ready = False
-    sigchld: Any = None                 # the launching program's handler
-    daemon = -1
-    ended = False                       # it has, by this:
-    wait_status = 0
+    notify: _NotifySocket | None = None
     saved: Sequence[int] = ()           # in the foreground: the first 0, 1, 2
-    sizes = [0, 0, 0]
+    # By the end of the file each side knows that the other one has gone
+    reports: _Pipe              # of the starter, to the launcher
+    orders: _Pipe               # of the launcher, to the starter
+    told: _Pipe                 # by the daemon: to the starter first, then to
+                                # the launcher
+    go: _Pipe                   # from both: open as long as they judge
 
     def __init__(self, pidfile: Path | None, streams: Iterable[Stream],
                  command: Sequence[str] = (), policy: _Policy | None = None,
@@ -3066,14 +3085,18 @@ class _Start:
         self.identity = (None if user is None and group is None
                          else _Identity(user, group))
         self.owner = self.identity.uid if self.identity else None
-        self.wait = _seconds(wait)
         self.foreground = foreground
         self.keep_fds = {_fileno(thing) for thing in keep_fds}
         self.command = list(command)
         self.policy = policy
-        if notify_await is not None:
-            self.be_patient(_patience(notify_await))
-        self.news: dict[str, str] = {}      # see sd_notify(3)
+        patience = None if notify_await is None else _patience(notify_await)
+        # In the foreground an init waits, and not we
+        self.awaits_ready = patience is not None and not foreground
+        self.patience = patience or 0.0
+        self.wait = 0.0 if self.awaits_ready else _seconds(wait)
+        if patience is not None:    # here: the user whom the daemon becomes
+            import socket  # noqa: F401         # may not be able to read them
+            import traceback  # noqa: F401
         self.log_paths: list[Any] = [
             _absolute(path) if isinstance(path, str) else path
             for path in self.wanted[1:]]
@@ -3083,105 +3106,22 @@ class _Start:
         if command:
             _check_command(command[0], self.chdir or "")
 
-    def be_patient(self, seconds: float) -> None:
-        """In the foreground, though, an init waits, and not we."""
-        if not self.foreground:
-            self.patience = seconds
-            self.wait = 0
-        # Here: the user whom the daemon becomes may not be able to read them
-        import socket  # noqa: F401
-        if not self.command:
-            import traceback  # noqa: F401
+    def who(self) -> str:
+        return self.command[0] if self.command else "the daemon"
 
-    # Steps that the detached and the foreground start share
+    def open_pipes(self) -> None:
+        self.pipes: list[_Pipe] = []
+        for _ in range(4):
+            self.pipes.append(_Pipe())
+        self.reports, self.orders, self.told, self.go = self.pipes
+        if self.awaits_ready:
+            self.notify = _NotifySocket(self.owner)
 
-    def acquire(self) -> None:
-        """In the starter: opens the pidfile and locks it for the start."""
-        while self.path is not None and self.pidfile is None:
-            pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
-            try:
-                pidfile.awaited_by = self.awaited_by
-                is_ours = pidfile.acquire(self.launcher)
-            except BaseException:
-                pidfile.remove_new()
-                raise
-            if is_ours:
-                self.pidfile = pidfile
-            else:
-                os.close(pidfile.fd)
-
-    def end_left_workers(self) -> None:
-        """Of a killed supervisor; not before all that can fail has worked."""
-        pidfile = self.pidfile or self.held
-        if pidfile:
-            _end_workers(pidfile, self.policy.schedule if self.policy else
-                         _schedule(), _Waiting())
-
-    def register(self, pid: int, heard: Pipe, said: Pipe) -> None:
-        """In the starter: writes the pid of the process that is to hold.
-
-        It says A: acquired.  That one says L: byte 0 is locked.  It says G:
-        your pid is written, go.  End of file instead: the other one died.
-        """
-        pidfile = self.pidfile
-        if pidfile:
-            _tell(said, b"A")
-            _expect(b"L", heard)
-            if not pidfile.is_current():
-                raise DaemonizeError(f"{self.path} was replaced by somebody")
-            pidfile.write(pid, self.identity.gid if self.identity else
-                          os.getegid() if os.geteuid() == 0 else -1)
-            _tell(said, b"G")
-            pidfile.unlock()
-        said.close()
-
-    def hold(self, heard: Pipe, said: Pipe) -> None:
-        """In the daemon: opens the pidfile anew and holds it."""
-        if self.path is None:
-            return
-        _expect(b"A", heard)
-        path = _absolute(self.path)
-        with _doing(f"open {self.path}"):
-            pidfile = _PidFile(self.path, owner=self.owner)
-        pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
-        pidfile.hold(_DAEMON_BYTE)
-        pidfile.path = path     # for after the chdir
-        pidfile.is_kept = True
-        self.held = pidfile
-        _tell(said, b"L")
-        _expect(b"G", heard)
-
-    def release(self) -> None:
-        """After a failure in the process that holds the pidfile."""
-        if self.held:
-            self.held.remove_held()
-            os.close(self.held.fd)
-
-    def open_streams(self) -> None:
-        for number, wanted in enumerate(self.wanted):
-            if wanted is None and self.foreground:
-                continue        # inherited
-            if wanted is None:
-                wanted = self.opened[1] if number == 2 else os.devnull
-            fd = _open_stream(wanted, number)
-            _close(self.opened[number])     # of a restart; only now: the
-            self.opened[number] = fd        # reader of a FIFO is to stay
-            pidfile = self.pidfile or self.held
-            if pidfile and os.path.samestat(os.fstat(fd), pidfile.info()):
-                raise DaemonizeError(f"{wanted} is the pidfile")
-
-    def complete(self) -> None:
-        """The last steps; with a command, never returns."""
-        if self.command:
-            _restore_locale()
-        self.enter_directory()
-        if self.policy and self.command:
-            self.supervise()
-        if self.identity and not self.policy:
-            self.identity.assume()
-        if self.command:
-            signal.pthread_sigmask(signal.SIG_SETMASK, ())
-            _execute(self.command)
+    def close_pipes(self) -> None:
+        for pipe in self.pipes:
+            pipe.close()
+        if self.notify:
+            self.notify.remove()
 
     def rehearse(self) -> None:
         """Before a restart stops what runs: opens the pidfile, if there is
@@ -3191,14 +3131,53 @@ class _Start:
         try:
             if self.path and os.path.lexists(self.path) and (
                     not _SELF.open_here(self.path)):
-                self.pidfile = _PidFile(self.path, os.O_RDWR, self.owner)
-            self.open_streams()
+                with _PidFile(self.path, os.O_RDWR, self.owner) as pidfile:
+                    self.open_streams(pidfile)
+            else:
+                self.open_streams(None)
         finally:
-            if self.pidfile:
-                os.close(self.pidfile.fd)
-                self.pidfile = None
             if umask is not None:
                 os.umask(umask)
+
+    def open_streams(self, pidfile: _PidFile | None) -> None:
+        for number, wanted in enumerate(self.wanted):
+            if wanted is None and self.foreground:
+                continue        # inherited
+            if wanted is None:
+                wanted = self.opened[1] if number == 2 else os.devnull
+            fd = _open_stream(wanted, number)
+            _close(self.opened[number])     # of a restart; only now: the
+            self.opened[number] = fd        # reader of a FIFO is to stay
+            if pidfile and os.path.samestat(os.fstat(fd), pidfile.info()):
+                raise DaemonizeError(f"{wanted} is the pidfile")
+
+    def end_left_workers(self, pidfile: _PidFile | None) -> None:
+        """Of a killed supervisor; not before all that can fail has worked."""
+        if pidfile:
+            _end_workers(pidfile, self.policy.schedule if self.policy else
+                         _schedule(), _Waiting())
+
+    def hold(self, asked: _Pipe, answers: _Pipe) -> None:
+        """Opens the pidfile anew and holds it: see _Starter.register()."""
+        if self.path is None:
+            return
+        asked.expect("acquired")
+        path = _absolute(self.path)
+        with _doing(f"open {self.path}"):
+            pidfile = _PidFile(self.path, owner=self.owner)
+        pidfile.fd = _lift(pidfile.fd, _HIGH, inheritable=bool(self.command))
+        pidfile.hold(_DAEMON_BYTE)
+        pidfile.path = path     # for after the chdir
+        pidfile.is_kept = True
+        self.held = pidfile
+        answers.tell("held")
+        asked.expect("go")
+
+    def release(self) -> None:
+        """After a failure in the process that holds the pidfile."""
+        if self.held:
+            self.held.remove_held()
+            os.close(self.held.fd)
 
     def enter_directory(self) -> None:
         """Each worker anew: the name may be that of another release now."""
@@ -3206,314 +3185,263 @@ class _Start:
             with _doing(f"change directory to {self.chdir}"):
                 os.chdir(self.chdir)
 
-    def supervise(self) -> NoReturn:
-        assert self.policy
+    def complete(self) -> None:
+        """The last steps; with a command, never returns."""
+        if self.command:
+            _restore_locale()
+        self.enter_directory()
+        if self.policy and self.command:
+            self.supervise(self.policy)
+        if self.command:
+            self.execute()
+        if self.identity and not self.policy:
+            self.identity.assume()
+
+    def execute(self) -> NoReturn:
+        """In the daemon, or in a worker."""
+        if self.identity:
+            self.identity.assume()
+        _reset_signals(True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        _execute(self.command)
+
+    def supervise(self, policy: _Policy) -> NoReturn:
         while not all(map(_is_open, range(3))):
             os.open(os.devnull, os.O_RDWR)
-        logs = _logs_of(self.policy, self.log_paths, os.path.basename(
+        logs = _logs_of(policy, self.log_paths, os.path.basename(
             self.command[0]), self.foreground)
-        supervisor = _Supervisor(self.policy, self.held, logs, self.identity,
-                                 self)
+        supervisor = _Supervisor(policy, self.held, logs, self.identity, self)
         try:
             with _doing("go on supervising"):
                 supervisor.run()
         except BaseException as error:
-            if not supervisor.is_settled:
+            if supervisor.failure or not supervisor.is_up:
                 raise                   # a start that has failed
             if isinstance(error, DaemonizeError):
                 _say(_line(str(error)))
             else:
                 sys.excepthook(*sys.exc_info())
             supervisor.exit_status = DaemonizeError.exit_status
-        if not self.wait and self.patience == _FOREVER:
-            self.tell_success()     # no end makes such a start fail
         self.release()
         os._exit(supervisor.exit_status)
 
-    def let_go(self) -> None:
-        """What is kept open until the start has succeeded."""
-        if self.progress:
-            self.progress.close()
-            self.progress = None
-        _close(*self.opened, *self.saved)
-        self.opened = [-1, -1, -1]
-        self.saved = ()
-
-    # The detached start
-
-    def detach(self, waiting: _Waiting | None = None,
-               hear: Callable[[dict[str, str]], None] = lambda news: None
-               ) -> tuple[str, int]:
-        """(note, pid) in the launcher, or what went wrong is raised there;
-        ("", 0) in the daemon.  The launcher hears the daemon's STATUS.
+    def be_daemon(self, caught: _Caught) -> None:
+        """In the forked child, until it is replaced, or the program's again.
         """
-        waiting = waiting or _Waiting()
-        told, report = _pipe()
-        starter = _fork()
-        if starter == 0:
-            self.be_starter(told, report)
-            return "", 0
-        what = (f"{self.who()} to be ready" if self.patience < _FOREVER else
-                f"the start of {self.who()}")
         try:
-            report.close()
-            with told, _doing(f"follow the start of {self.who()}, which goes "
-                              "on"):
-                answer = _listen(told, lambda: waiting.until(
-                    lambda left: _await_readable(left, told.fileno()),
-                    _FOREVER, what,
-                    min(self.patience, self.wait or _FOREVER)), hear)
-        except BaseException:       # Ctrl-C: it leaves, too, and is reaped,
-            # unless it is needed: it ends a late daemon, or that is stopped
-            told.close()
-            _poll(lambda: _has_left(starter), _PATIENCE)
-            raise
-        finally:
-            waiting.show()
-        if answer[:1] == b"T":      # the starter stays: see linger()
-            return _outcome(answer[1:])
-        _reap(starter)
-        return _outcome(answer)
-
-    def be_starter(self, told: Pipe, report: Pipe) -> None:
-        """Returns in the daemon only."""
-        problem: BaseException | None = None
-        self.report = self.awaited_by = report
-        try:
-            told.close()
-            self.prepare()
-            heard, progress = _pipe()
-            go, said = _pipe()
-            self.daemon = _fork(blocked=True)
-            if self.daemon == 0:
-                return self.be_daemon(go, progress, report, heard, said)
-            progress.close()
-            go.close()
-            note = self.oversee(heard, said)
-            if self.notify:
-                self.notify.retire()
-                self.notify.close()     # here: the daemon keeps it
-                self.notify = None
-            stays = self.is_stopped(os.WNOHANG)
-            _tell(report, b"T" * stays + marshal.dumps(
-                (note, 0, self.daemon, ())))
-            report.close()
-            self.report = self.awaited_by = None
-        except BaseException as error:
-            problem = error
-        try:
-            if problem:
-                _tell_error(report, problem, *self.clean_up())
-            else:
-                self.linger()
-        finally:
-            if self.notify:
-                self.notify.close()
-            os._exit(0)
-
-    def prepare(self) -> None:
-        """All that the daemon will inherit, and can fail."""
-        os.setsid()
-        _leave_helpers(False)
-        # Before the fork: ignored, SIGCHLD would take the exit status away
-        self.sigchld = signal.getsignal(signal.SIGCHLD)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        if self.umask is not None:
-            os.umask(self.umask)
-        while not all(map(_is_open, range(3))):     # lest a file land there
-            os.open(os.devnull, os.O_RDWR)
-        self.acquire()
-        self.open_streams()
-        self.end_left_workers()
-        self.sizes = [os.fstat(fd).st_size for fd in self.opened]
-        _redirect(self.opened)
-        if self.patience < _FOREVER and not self.policy:
-            self.notify = _NotifySocket(self.identity.uid if self.identity
-                                        else None)
-
-    def be_daemon(self, go: Pipe, progress: Pipe, *others: Pipe) -> None:
-        """The starter learns how it goes: exec says well, or R."""
-        try:
-            for pipe in others:     # the starter's
+            for pipe in self.reports, self.orders:
                 pipe.close()
+            self.told.only_write()
+            self.go.only_read()
+            caught.forget()
             os.setpgid(0, 0)
-            if self.sigchld is not None:
-                signal.signal(signal.SIGCHLD, self.sigchld)
-            _reset_signals(bool(self.command) and not self.policy)
+            if not self.command:
+                _reset_signals(False)
             for name in _STALE:
                 os.environ.pop(name, None)
             if self.notify:
                 os.environ["NOTIFY_SOCKET"] = self.notify.address
-                self.notify.keep(bool(self.command))
+                self.notify.keep(bool(self.command) and not self.policy)
             # Before the lock: any of these may be a descriptor of the pidfile
             _close_inherited(self.keep_fds)
             if self.pidfile:
                 os.close(self.pidfile.fd)
-            self.hold(go, progress)
-            go.close()
-            self.progress = progress
+            self.hold(self.go, self.told)
             self.complete()
         except BaseException as error:
             try:
-                _tell_error(progress, error)
+                self.told.tell_error(error)
                 self.release()
             finally:                # or it would go on as a starter
                 os._exit(DaemonizeError.exit_status)
 
     def tell_success(self) -> None:
         """Where no exec says it: when all is as it is to stay."""
-        if self.progress:
-            _tell(self.progress, b"R")
+        if not self.foreground:
+            self.told.tell("running")
+            if not self.awaits_ready:       # else see report_exception()
+                self.told.close()
+            self.go.close()
         self.let_go()
 
-    def note(self, said: dict[str, str]) -> None:
-        """In the starter: what the daemon says of itself."""
-        self.news.update((name, said[name]) for name in (*_NEWS, _TRACEBACK)
-                         if name in said)       # and nothing that it invents
-        _tell_news(self.report, said)
-        more = said.get("EXTEND_TIMEOUT_USEC", "")
-        if more.isdecimal() and not self.is_ready:
-            self.deadline = max(self.deadline, time.monotonic() + min(
-                int(more[:18]) / 1e6, 1e6))
-        self.is_ready |= said.get("READY") == "1"
+    def let_go(self) -> None:
+        """What is kept open until the start has succeeded."""
+        _close(*self.opened, *self.saved)
+        self.opened = [-1, -1, -1]
+        self.saved = ()
 
-    def hears(self, *sources: Any) -> bool:
-        """Before the deadline, which no flood of words may put off, and the
-        end of the launcher: then nobody waits any more.
-        """
-        left = self.deadline - time.monotonic()
-        return left > 0 and _await_readable(left, *[
-            source.fileno() for source in (self.awaited_by, *sources)
-            if source]) and _is_heard(self.awaited_by)
 
-    def oversee(self, heard: Pipe, said: Pipe) -> str:
-        """In the starter; returns what is to be said of a success."""
-        self.register(self.daemon, heard, said)
-        began = time.monotonic()
-        self.deadline = began + self.patience
-        answer = _listen(heard, lambda: self.hears(heard) or
-                         self.time_out(began), self.note)
-        if answer not in (b"", b"R"):
-            _outcome(answer.lstrip(b"R"))
-        # With neither R nor an exec, it was a death that closed the pipe.
-        # (A supervisor has waited itself.)
-        no_exec = (self.policy or not self.command
-                   or not _has_executed(self.daemon))
-        if not no_exec:
-            began = time.monotonic()
-        ended = self.await_end(10 if no_exec and not answer else
-                               0 if self.policy else self.patience
-                               if self.notify else self.wait)
-        if ended is None:
-            if self.notify and not self.is_ready:
-                self.time_out(began)
-            return self.lock_note()
-        seconds = time.monotonic() - began
-        if ended != 0 or self.patience < _FOREVER and not self.is_ready:
-            raise self.death(ended, seconds,
-                             "the supervisor" if self.policy else "",
-                             self.traceback())
-        if not self.pidfile:
-            return ""
-        self.pidfile.remove_if_free()
-        return f"{self.epitaph(ended, seconds)}; {_OUT_OF_REACH}"
+# ---- The start: the starter ---------------------------------------------
 
-    def lock_note(self) -> str:
-        """What is to be said of a command that has closed its descriptors."""
-        if (self.pidfile and self.command and not self.policy and
-                self.pidfile.holder(_DAEMON_BYTE) is None
-                and not _is_exiting(self.daemon) and not self.has_ended()):
-            return (f"started, pid {self.daemon}, which has let its lock on "
-                    f"{self.path} go: --respawn keeps it in a supervisor")
-        return ""
+_BACKSTOP = 2.0     # seconds that a launcher may be late with its verdict
 
-    def has_ended(self) -> bool:
-        """The daemon; where _peek() can do that it is not reaped yet."""
-        if not self.ended:
-            pid, self.wait_status = _peek(self.daemon)
-            self.ended = pid != 0
-        return self.ended
 
-    def await_end(self, timeout: float) -> int | None:
-        """The daemon's wait status, if it ends by then, and before it has
-        become ready.
-        """
-        if not timeout:
-            return None
-        self.wakeup = self.wakeup or _wake_up()
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
-        sources: list[Any] = [self.wakeup[0]]
-        if self.notify:
-            sources.append(self.notify.socket)
-        was_ready = self.is_ready
-        self.deadline = time.monotonic() + timeout
-        is_last = False         # look, after the deadline
-        while True:
-            has_ended = self.has_ended()
-            for said in self.notify.receive(self.daemon) if (
-                    self.notify) else ():
-                self.note(said)
-            if has_ended:
-                return self.wait_status
-            if self.is_ready and not was_ready or is_last and (
-                    time.monotonic() >= self.deadline
-                    or not _is_heard(self.awaited_by)):
-                return None
-            is_last = not self.hears(*sources)
-            self.wakeup[0].read(512)
+class _Starter:
+    """Leads the new session, writes the pidfile, and is the daemon's parent
+    until the launcher, which judges, lets it go.
+    """
 
-    def time_out(self, began: float) -> bool:
-        """It is not ready: it is ended, and told of.
+    daemon = -1
+    has_ended = False           # the daemon, by this:
+    wait_status = 0
+    has_told = False            # the launcher of it
+    is_left_stopped = False     # the daemon, by somebody
+    deadline = _FOREVER         # then the launcher was silent for too long
+    sizes = [0, 0, 0]           # of the logs, before the start
 
-        Unless the launcher was killed: then nobody waits for it any more.
-        """
-        late = time.monotonic() - began
-        if not _is_heard(self.awaited_by):
-            return False
-        self.awaited_by = None
-        why = ("READY=1 did not come (does it speak sd_notify?)"
-               if self.command else "ready() was not called")
-        if "STRANGER" in self.news:
-            why = (f"READY=1 came from pid {self.news['STRANGER']}, which is "
-                   "not of its session, or had gone")
-        elif "SILENT" in self.news:
-            why = f"{self.news['SILENT']} did not say READY=1"
-        elif self.news.get("STATUS"):
-            why = f"its last status was {self.news['STATUS']}"
-        if self.notify:
-            self.notify.close()
-            self.notify = None
-        schedule = self.policy.schedule if self.policy else _schedule()
+    def __init__(self, start: _Start) -> None:
+        self.start = start
+
+    def run(self) -> None:
+        """Returns in the daemon only."""
+        start = self.start
+        problem: BaseException | None = None
         try:
-            for number in signal.SIGTERM, signal.SIGCONT:
-                os.kill(self.daemon, number)
-            deadline = time.monotonic() + 1 + sum(
-                seconds for number, seconds in schedule
-                if number != signal.SIGKILL)
-            self.await_end(deadline - time.monotonic())
-            left = _Group(self.daemon, os.getsid(0))
-            if self.ended:
-                left.end(signal.SIGTERM)
-                _poll(left.is_empty, deadline - time.monotonic())
-        except (OSError, DaemonizeError):
-            pass                # clean_up() KILLs it, or says why not
-        raise DaemonizeError(
-            f"{self.who()} was not ready in {late:.1f} s: {why}", 124,
-            self.daemon, self.traceback())
+            start.reports.only_write()
+            start.orders.only_read()
+            self.prepare()
+            self.daemon = _fork(blocked=True)
+            if self.daemon == 0:
+                return start.be_daemon(self.caught)
+            start.told.only_read()
+            start.go.only_write()
+            self.register(self.daemon, start.told, start.go)
+            start.told.close()      # the launcher reads it from here on
+            start.go.close()
+            start.reports.tell("pid", self.daemon)
+            self.obey()
+        except BaseException as error:
+            problem = error
+        try:
+            if problem:
+                start.reports.tell_error(problem, self.clean_up())
+        finally:
+            if start.notify:
+                start.notify.remove()
+            os._exit(0)
 
-    def traceback(self) -> list[str]:
-        return self.news.get(_TRACEBACK, "").splitlines()[-50:]
+    def prepare(self) -> None:
+        """All that the daemon will inherit, and can fail."""
+        start = self.start
+        os.setsid()
+        _leave_helpers(False)
+        # Before the fork: ignored, SIGCHLD would take the exit status away
+        self.caught = _Caught([signal.SIGCHLD])
+        if start.umask is not None:
+            os.umask(start.umask)
+        while not all(map(_is_open, range(3))):     # lest a file land there
+            os.open(os.devnull, os.O_RDWR)
+        self.acquire()
+        start.open_streams(start.pidfile)
+        start.end_left_workers(start.pidfile)
+        self.sizes = [os.fstat(fd).st_size for fd in start.opened]
+        _redirect(start.opened)
 
-    def linger(self) -> None:
-        """When the launcher has left: as long as the daemon is stopped.
+    def acquire(self) -> None:
+        """Opens the pidfile and locks it for the start."""
+        start = self.start
+        while start.path is not None and start.pidfile is None:
+            pidfile = _PidFile(start.path, os.O_RDWR, start.owner)
+            try:
+                if not start.foreground:
+                    pidfile.is_awaited = lambda: not _await_readable(
+                        0, start.orders.reader)     # its end of file
+                is_ours = pidfile.acquire(start.launcher)
+            except BaseException:
+                pidfile.remove_new()
+                raise
+            if is_ours:
+                start.pidfile = pidfile
+            else:
+                os.close(pidfile.fd)
 
-        With nothing open that somebody waits for the end of.
+    def register(self, pid: int, answers: _Pipe, asks: _Pipe) -> None:
+        """Writes the pid of the process that is to hold the pidfile.
+
+        It says: acquired.  That one answers: held, byte 0 is locked.  It
+        says: go, your pid is written.  End of file instead: the other died.
         """
+        start = self.start
+        pidfile = start.pidfile
+        if pidfile:
+            asks.tell("acquired")
+            answers.expect("held")
+            if not pidfile.is_current():
+                raise DaemonizeError(f"{start.path} was replaced by somebody")
+            pidfile.write(pid, start.identity.gid if start.identity else
+                          os.getegid() if os.geteuid() == 0 else -1)
+            asks.tell("go")
+            pidfile.unlock()
+
+    def obey(self) -> None:
+        """Tells of the daemon's end, and obeys the launcher, or its end."""
+        start = self.start
+        if start.awaits_ready:
+            self.deadline = time.monotonic() + start.patience + _BACKSTOP
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
+        while True:
+            self.caught.noted.clear()
+            self.tell_end()
+            left = self.deadline - time.monotonic()
+            if left <= 0:
+                return self.fail()
+            poll = select.poll()
+            poll.register(start.orders.reader, select.POLLIN)
+            if start.orders.reader not in self.caught.sleep(poll, left):
+                continue
+            for kind, word in start.orders.read():
+                if kind == "extend":
+                    self.deadline = max(self.deadline, time.monotonic()
+                                        + word + _BACKSTOP)
+                elif kind == "fail":
+                    return self.fail()
+                elif word or not (start.wait and self.look()):
+                    return self.leave(word)     # else it is a death in time
+            if start.orders.is_over:        # nobody waits any more
+                return self.leave()
+
+    def look(self) -> bool:
+        """Has it ended?  Where _peek() can do that it is not reaped yet."""
+        if not self.has_ended:
+            pid, self.wait_status = _peek(self.daemon)
+            self.has_ended = pid != 0
+        return self.has_ended
+
+    def tell_end(self) -> None:
+        if not self.has_told and self.look():
+            self.has_told = True
+            self.start.reports.tell("ended", self.wait_status)
+
+    def leave(self, epitaph: str = "") -> None:
+        """The start has succeeded, or nobody waits for it any more.
+
+        An epitaph: it has, and the daemon has ended.
+        """
+        start = self.start
+        note = epitaph or self.lock_note()
+        if epitaph and start.pidfile:
+            start.pidfile.remove_if_free()
+        if start.notify:
+            start.notify.drop()
+            start.notify.remove()
+            start.notify = None
+        stays = self.is_stopped(os.WNOHANG)
+        start.reports.tell("left", note, stays)
         signal.set_wakeup_fd(-1)
-        for fd in _descriptors():
+        for fd in _descriptors():       # of all that somebody may wait for
             os.closerange(max(fd, 3), fd + 1)
         while self.is_stopped(os.WNOHANG):
             self.is_stopped(os.WCONTINUED)
+
+    def lock_note(self) -> str:
+        """What is to be said of a command that has closed its descriptors."""
+        start = self.start
+        if (start.pidfile and start.command and not start.policy and
+                start.pidfile.holder(_DAEMON_BYTE) is None
+                and not _is_exiting(self.daemon) and not self.look()):
+            return (f"started, pid {self.daemon}, which has let its lock on "
+                    f"{start.path} go: --respawn keeps it in a supervisor")
+        return ""
 
     def is_stopped(self, option: int) -> bool:
         """Whether the daemon is stopped; then the starter must not leave.
@@ -3522,70 +3450,63 @@ class _Start:
         and one that is orphaned while stopped gets SIGHUP (POSIX, _exit).
         """
         pid = 0
-        if not self.ended:
+        if not self.has_ended:
             pid, wait_status = os.waitpid(self.daemon, option | os.WUNTRACED)
         if pid:
             self.is_left_stopped = os.WIFSTOPPED(wait_status)
-            self.ended = not (self.is_left_stopped or
-                              os.WIFCONTINUED(wait_status))
-        return self.is_left_stopped and not self.ended
+            self.has_ended = not (self.is_left_stopped or
+                                  os.WIFCONTINUED(wait_status))
+        return self.is_left_stopped and not self.has_ended
 
-    def who(self) -> str:
-        return self.command[0] if self.command else "the daemon"
+    def fail(self) -> None:
+        """The start has failed: nothing of it is left."""
+        failures = self.clean_up(self.end_gently)
+        self.start.reports.tell("failed", self.last_words(), failures)
 
-    def epitaph(self, wait_status: int, seconds: float, who: str = "") -> str:
-        return (f"{who or self.who()} {_how_ended(wait_status)} after "
-                f"{seconds:.2f} s")
+    def last_words(self) -> list[list[str] | None]:
+        """What has come to the logs since; None: there is none."""
+        start = self.start
+        return [_last_lines(path, fd, size)
+                if isinstance(path, str) and _is_regular(fd) else None
+                for path, fd, size in zip(
+                    start.log_paths, start.opened[1:], self.sizes[1:])]
 
-    def death(self, wait_status: int, seconds: float, who: str = "",
-              traceback: Sequence[str] = (),
-              words: Sequence[bytes | None] = (None, None)) -> DaemonizeError:
-        """An early death, in words, and with the last words of the dead.
-
-        words are those that its supervisor has written for it.
-        """
-        how = self.epitaph(wait_status, seconds, who)
-        if self.patience < _FOREVER and not self.is_ready:
-            how += (", before all were ready" if self.policy and
-                    self.policy.workers > 1 else ", before it was ready")
-            if wait_status == 0 and self.command:
-                how += f"; {_OUT_OF_REACH}"
-        if traceback:
-            return DaemonizeError(f"{how}:", details=traceback)
-        logs = {name: _last_lines(path, fd, size) if text is None else
-                _lines(text) for name, path, fd, size, text in zip(
-                    self.wanted[1:], self.log_paths, self.opened[1:],
-                    self.sizes[1:], words)
-                if isinstance(name, str) and _is_regular(fd)}
-        lines = [line for log in logs.values() for line in log]
-        if self.policy and self.policy.syslog and not logs:
-            how += "; its output went to syslog"
-        elif self.wanted[1:] == [None, None]:
-            how += "; its output went to /dev/null, and " + (
-                "--stdout FILE" if self.command else "stdout=") + " keeps it"
-        elif logs:
-            how += "; the last that it wrote to " if lines else (
-                "; it wrote nothing to ")
-            how += " and ".join(logs) + ":" * bool(lines)
-        return DaemonizeError(how, details=lines)
-
-    def clean_up(self) -> list[Exception]:
+    def clean_up(self, *first: Callable[[], None]) -> list[str]:
         """After a failure: no process and no pidfile is left.
 
         Returns what could not be done.
         """
-        failures: list[Exception] = []
-        for step in (self.end_daemon, self.end_workers, _kill_session,
-                     self.remove_pidfile):
+        failures = []
+        for step in (*first, self.end_daemon, _kill_session,
+                     self.end_workers, self.remove_pidfile):
             try:
                 step()
             except (OSError, DaemonizeError) as error:
-                failures.append(error)
+                failures.append(str(error))
         return failures
+
+    def end_gently(self) -> None:
+        """Of a daemon that lives: TERM, and its time to end by itself, as
+        its supervisor has it for the workers, and a second more.
+        """
+        if self.daemon <= 0 or self.look():
+            return
+        schedule = (self.start.policy.schedule if self.start.policy
+                    else _schedule())
+        deadline = time.monotonic() + 1 + sum(
+            seconds for number, seconds in schedule
+            if number != signal.SIGKILL)
+        for number in signal.SIGTERM, signal.SIGCONT:
+            _kill(self.daemon, number)
+        _poll(self.look, deadline - time.monotonic())
+        left = _Group(self.daemon, os.getsid(0))
+        if self.has_ended:
+            left.end(signal.SIGTERM)
+            _poll(left.is_empty, deadline - time.monotonic())
 
     def end_daemon(self) -> None:
         if self.daemon > 0:
-            if not self.has_ended():
+            if not self.look():
                 with _doing(f"end pid {self.daemon}"):
                     os.kill(self.daemon, signal.SIGKILL)
             _kill(-self.daemon)     # not reaped yet: see _peek()
@@ -3593,66 +3514,389 @@ class _Start:
 
     def end_workers(self) -> None:
         """Those of a supervisor that was killed during its start."""
-        if self.policy and self.pidfile and self.daemon > 0:
-            _end_workers(self.pidfile, [(int(signal.SIGKILL), 10.0)],
+        if self.start.policy and self.start.pidfile and self.daemon > 0:
+            _end_workers(self.start.pidfile, [(int(signal.SIGKILL), 10.0)],
                          _Waiting())
 
     def remove_pidfile(self) -> None:
-        if self.pidfile:
-            self.pidfile.remove_if_free()
+        if self.start.pidfile:
+            self.start.pidfile.remove_if_free()
 
-    # The start in the foreground
 
-    def claim(self) -> None:
-        """Holds the pidfile in this process; a forked helper writes it."""
-        heard, answers = _pipe()
-        questions, said = _pipe()
-        helper = _fork()
-        if helper == 0:
-            try:
-                heard.close()
-                said.close()
-                self.acquire()
-                self.register(self.launcher, questions, answers)
-            except BaseException as error:
-                _tell_error(answers, error)
-                self.clean_up()
-            finally:
-                os._exit(0)
-        answers.close()
-        questions.close()
+# ---- The start: its trial -----------------------------------------------
+
+class _Trial:
+    """In the launcher, which alone judges a start.
+
+    It hears the starter, the daemon and whoever says READY=1, keeps the
+    clock, and orders the starter to look, to leave, or to let it fail.
+    """
+
+    pid = 0                     # the daemon's, when it is registered
+    is_over = False             # there is a verdict
+    failure: DaemonizeError | None = None
+    words: Sequence[bytes | None] | None = None     # the last are to be shown
+    is_running = False          # it has called exec, or taken all steps
+    note = ""
+    stays = False               # the starter, for a stopped daemon
+    is_ready = False            # enough have said READY=1
+    traceback = ""
+    status = ""                 # the last STATUS
+    stranger: int | None = None     # whose READY=1 was not believed
+
+    def __init__(self, start: _Start, starter: int, waiting: _Waiting,
+                 tell_status: Callable[[str], None]) -> None:
+        for pipe in start.reports, start.told:
+            pipe.only_read()
+        for pipe in start.orders, start.go:
+            pipe.only_write()
+        self.start = start
+        self.starter = starter
+        self.waiting = waiting
+        self.tell_status = tell_status
+        self.began = time.monotonic()
+        self.deadline = _FOREVER
+        self.needed = start.policy.workers if start.policy else 1
+        self.workers: dict[int, int] = {}       # {pid: number}
+        self.well: set[int] = set()             # pids that have ended so
+        self.ready: set[int] = set()            # groups that have said so
+        self.last_words: list[list[str] | None] = [None, None]
+        self.more: list[str] = []       # that went wrong when it was ended
+
+    def judge(self) -> tuple[str, int]:
+        """(note, pid), or raises what made the start fail."""
+        start = self.start
+        order: tuple[str, ...] = ()
+        while not start.reports.is_over:
+            if self.is_over and not self.failure:
+                start.go.close()    # a supervisor tells what it has not told
+            if self.failure or self.is_over and (   # yet, and closes its pipe
+                    start.told.is_over or not start.policy):
+                verdict = "fail" if self.failure else "leave"
+                if order != (verdict, self.note):
+                    order = verdict, self.note
+                    start.orders.tell(*order)
+            self.hear()
+        if start.notify:        # those who wait for that, of before the filter
+            for _ in range(9):
+                start.notify.receive()
+        if not self.stays:
+            _reap(self.starter)
+        if self.failure:
+            raise self.explain(self.failure)
+        return self.note, self.pid
+
+    def hear(self) -> None:
+        """Something that is said, or that the time is up."""
+        start = self.start
+        sources = {start.reports.reader: self.hear_starter}
+        if self.pid and not start.told.is_over:
+            sources[start.told.reader] = self.hear_daemon
+        if self.pid and start.notify:
+            sources[start.notify.socket.fileno()] = self.hear_notify
+        what = (f"{start.who()} to be ready" if start.awaits_ready else
+                f"the start of {start.who()}")
+        left = _FOREVER if self.is_over else self.deadline - time.monotonic()
+        self.waiting.until(lambda left: _await_readable(left, *sources),
+                           left, what)
+        for fd, hear in sources.items():
+            if _await_readable(0, fd):
+                hear()
+        if not self.is_over and time.monotonic() >= self.deadline:
+            self.end_time()
+
+    def end_time(self) -> None:
+        if self.start.awaits_ready:
+            self.be_late()
+        elif self.is_running:
+            self.is_over = True
+        else:
+            self.fail(DaemonizeError(_BROKEN_OFF))
+
+    def fail(self, error: DaemonizeError,
+             words: Sequence[bytes | None] | None = None) -> None:
+        """words: the last are to be shown, and come from the logs, or from
+        the supervisor that writes them.
+        """
+        if not (self.failure or self.is_ready):
+            self.failure = error
+            self.words = words
+            self.is_over = True
+
+    # What the starter says
+
+    def hear_starter(self) -> None:
+        reports = self.start.reports
+        for kind, *words in reports.read():
+            if kind == "pid":
+                self.pid = words[0]
+                self.began = time.monotonic()
+                if self.start.awaits_ready:
+                    self.deadline = self.began + self.start.patience
+            elif kind == "ended":
+                self.hear_end(words[0])
+            elif kind == "left":
+                self.note, self.stays = words
+            elif kind == "failed":
+                if not self.failure:    # we have been silent for too long
+                    self.is_ready = False
+                    self.be_late()
+                self.last_words, self.more = words
+            else:
+                self.fail(_told_error(*words))
+        if reports.is_over and not self.is_over:
+            self.fail(DaemonizeError(_BROKEN_OFF))
+
+    def hear_end(self, wait_status: int) -> None:
+        """The daemon has ended: what has it said before?"""
+        start = self.start
+        while not start.told.is_over and _await_readable(
+                0, start.told.reader):
+            self.hear_daemon()
+        if start.notify:
+            self.hear_notify()
+        seconds = time.monotonic() - self.began
+        if wait_status == 0 and not start.awaits_ready:
+            if start.path and (start.wait or not self.is_over):
+                self.note = (f"{self.how(0, seconds)}; {_OUT_OF_REACH}")
+            self.is_over = True
+        elif not self.is_over or start.wait:
+            self.fail(DaemonizeError(self.how(
+                wait_status, seconds,
+                "the supervisor" if start.policy else "")), [None, None])
+
+    # What the daemon says
+
+    def hear_daemon(self) -> None:
+        start = self.start
+        for kind, *words in start.told.read():
+            if kind == "running":
+                self.workers = {pid: number
+                                for number, pid in enumerate(words)}
+                self.run()
+            elif kind == "died":
+                self.hear_death(*words)
+            elif kind == "traceback":
+                self.traceback = words[0]
+            elif kind == "stopped":
+                self.fail(DaemonizeError(f"the start of {start.who()} was "
+                                         "broken off by a signal"))
+            else:
+                self.fail(_told_error(*words))
+        if start.told.is_over and not (self.is_running or self.is_over):
+            if start.command and not start.policy and _has_executed(self.pid):
+                self.run()
+            else:       # it was a death, of which the starter is to tell
+                self.deadline = min(self.deadline, time.monotonic() + 10)
+
+    def run(self) -> None:
+        """It has called exec, or taken all steps."""
+        self.is_running = True
+        self.began = time.monotonic()
+        if not self.start.awaits_ready:
+            self.deadline = self.began + self.start.wait
+            self.is_over = self.is_over or not self.start.wait
+
+    def hear_death(self, number: int, pid: int, wait_status: int, ran: float,
+                   traceback: str, words: Sequence[bytes | None]) -> None:
+        """Of a worker.  When all have ended well, it is no trial any more."""
+        start = self.start
+        self.workers.setdefault(pid, number)
+        if start.notify:
+            self.hear_notify()
+        if wait_status == 0 and (not start.awaits_ready or pid in self.ready):
+            self.well.add(pid)
+            if len(self.well) == self.needed:
+                start.go.close()
+        elif start.wait or start.awaits_ready:
+            self.traceback = self.traceback or traceback
+            self.fail(DaemonizeError(self.how(
+                wait_status, ran, "" if start.command and self.needed == 1
+                else f"worker {number}")), words)
+
+    # What is said to the socket
+
+    def hear_notify(self) -> None:
+        start = self.start
+        for pid, said in start.notify.receive() if start.notify else ():
+            group = self.group_of(pid)
+            if group is None:
+                if said.get("READY") == "1":
+                    self.stranger = pid
+                continue
+            if said.get("STATUS"):
+                self.status = said["STATUS"]
+                if self.needed > 1 and group in self.workers:
+                    self.status = f"worker {self.workers[group]}: " + (
+                        self.status)
+                self.tell_status(self.status)
+            more = said.get("EXTEND_TIMEOUT_USEC", "")
+            seconds = int(more[:18]) / 1e6 if more.isdecimal() else 0.0
+            extended = time.monotonic() + min(seconds, 1e6)
+            if extended > self.deadline:
+                self.deadline = extended
+                start.orders.tell("extend", seconds)
+            if said.get("READY") == "1":
+                self.ready.add(group)
+        if len(self.ready) >= self.needed and not self.failure:
+            self.is_ready = self.is_over = True
+
+    def group_of(self, pid: int) -> int | None:
+        """The process group of who has sent, if he is of the daemon's
+        session, or a child of ours, which may be dead by now.
+
+        Where the kernel does not tell, it was the daemon's user: each time
+        another, as far as we know.
+        """
+        if pid == 0:
+            return -len(self.ready)
+        if pid == self.pid or pid in self.workers:
+            return pid
+        return _group_of(pid) if _session_of(pid) == self.starter else None
+
+    # The verdict
+
+    def be_late(self) -> None:
+        start = self.start
+        why = ("READY=1 did not come (does it speak sd_notify?)"
+               if start.command else "ready() was not called")
+        silent = [f"worker {number}" for pid, number in self.workers.items()
+                  if pid not in self.ready]
+        if self.stranger is not None:
+            why = (f"READY=1 came from pid {self.stranger}, which is not of "
+                   "its session, or had gone")
+        elif self.needed > 1 and silent and (self.ready or self.status):
+            why = f"{', '.join(silent)} did not say READY=1"
+        elif self.status:
+            why = f"its last status was {self.status}"
+        late = time.monotonic() - self.began
+        self.fail(DaemonizeError(
+            f"{start.who()} was not ready in {late:.1f} s: {why}", 124,
+            self.pid))
+
+    def how(self, wait_status: int, seconds: float, who: str = "") -> str:
+        """An end in words."""
+        start = self.start
+        how = (f"{who or start.who()} {_how_ended(wait_status)} after "
+               f"{seconds:.2f} s")
+        if start.awaits_ready:
+            how += (", before all were ready" if self.needed > 1
+                    else ", before it was ready")
+            if wait_status == 0 and start.command:
+                how += f"; {_OUT_OF_REACH}"
+        return how
+
+    def explain(self, failure: DaemonizeError) -> DaemonizeError:
+        """What is to be raised: with a traceback, or the last words."""
+        start = self.start
+        how, exit_status, pid, details = failure.told
+        traceback = self.traceback.splitlines()[-50:]
+        if traceback and (exit_status == 124 or self.words is not None):
+            how += ":" * (exit_status != 124)
+            details = tuple(traceback)
+        elif self.words is not None:
+            logs = {name: lines if said is None else _lines(said)
+                    for name, said, lines in zip(
+                        start.wanted[1:], self.words, self.last_words)
+                    if lines is not None}
+            details = tuple(line for log in logs.values() for line in log)
+            if start.policy and start.policy.syslog and not logs:
+                how += "; its output went to syslog"
+            elif start.wanted[1:] == [None, None]:
+                how += "; its output went to /dev/null, and " + (
+                    "--stdout FILE" if start.command else "stdout="
+                    ) + " keeps it"
+            elif logs:
+                how += "; the last that it wrote to " if details else (
+                    "; it wrote nothing to ")
+                how += " and ".join(map(str, logs)) + ":" * bool(details)
+        return _joined(_told_error(how, exit_status, pid, details), self.more)
+
+
+def _detach(start: _Start, waiting: _Waiting | None = None,
+            tell_status: Callable[[str], None] = lambda status: None
+            ) -> tuple[str, int]:
+    """In the launcher (note, pid), or what went wrong is raised there;
+    ("", 0) in the daemon.
+    """
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
+    starter = -1
+    try:
+        start.open_pipes()
+        starter = _fork(blocked=True)
+        if starter:         # from here on an interrupt knows whom it leaves
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            with _doing(f"follow the start of {start.who()}, which goes on"):
+                return _Trial(start, starter, waiting or _Waiting(),
+                              tell_status).judge()
+    except BaseException:   # the starter leaves, too, and is reaped, unless
+        start.close_pipes()     # it is needed by a daemon, stopped or late
+        if starter > 0:
+            _poll(lambda: _reap(starter, os.WNOHANG), _PATIENCE)
+        raise
+    finally:
+        if starter:
+            start.close_pipes()
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    _Starter(start).run()
+    return "", 0
+
+
+# ---- The start: in the foreground ---------------------------------------
+
+def _claim(start: _Start) -> None:
+    """Holds the pidfile in this process; a forked helper writes it."""
+    answers, asks = _Pipe(), _Pipe()
+    helper = _fork()
+    if helper == 0:
+        starter = _Starter(start)
         try:
-            with heard, said:
-                self.hold(heard, said)
+            answers.only_read()
+            asks.only_write()
+            starter.acquire()
+            starter.register(start.launcher, answers, asks)
+        except BaseException as error:
+            asks.tell_error(error)
+            starter.clean_up()
         finally:
-            _reap(helper)       # the command is to have no child of ours
+            os._exit(0)
+    answers.only_write()
+    asks.only_read()
+    try:
+        start.hold(asks, answers)
+    finally:
+        answers.close()
+        asks.close()
+        _reap(helper)           # the command is to have no child of ours
 
-    def stay(self) -> None:
-        """Goes through the steps without a fork that stays."""
-        self.saved = saved = [_open_stream(fd, fd) if _is_open(fd) else -1
-                              for fd in range(3)]
-        umask = None if self.umask is None else os.umask(self.umask)
-        try:
-            directory = os.getcwd()
-        except OSError:
-            directory = ""      # it was removed: there is no way back
-        try:
-            if self.path is not None:
-                self.claim()
-            self.open_streams()
-            self.end_left_workers()
-            _redirect(self.opened)
-            _reset_signals(bool(self.command) and not self.policy)
-            self.complete()
-        except BaseException:
-            _redirect(saved)    # the message goes where the user stands
-            self.release()
-            if umask is not None:
-                os.umask(umask)
-            if directory and self.chdir is not None:
-                os.chdir(directory)
-            self.let_go()
-            raise
+
+def _stay(start: _Start) -> None:
+    """Goes through the steps without a fork that stays."""
+    start.saved = saved = [_open_stream(fd, fd) if _is_open(fd) else -1
+                           for fd in range(3)]
+    umask = None if start.umask is None else os.umask(start.umask)
+    try:
+        directory = os.getcwd()
+    except OSError:
+        directory = ""          # it was removed: there is no way back
+    try:
+        if start.path is not None:
+            _claim(start)
+        start.open_streams(start.held)
+        start.end_left_workers(start.held)
+        _redirect(start.opened)
+        if not start.command:
+            _reset_signals(False)
+        start.complete()
+    except BaseException:
+        _redirect(saved)        # the message goes where the user stands
+        start.release()
+        if umask is not None:
+            os.umask(umask)
+        if directory and start.chdir is not None:
+            os.chdir(directory)
+        start.let_go()
+        raise
 
 
 # ---- daemonize() --------------------------------------------------------
@@ -3669,7 +3913,7 @@ class _Self:
         self.task: int | None = None    # the number of a worker
         self.killed = 0                 # its exit status, by a SIGTERM
         self.is_over = False            # too late for one
-        self.is_awaited = False         # until ready()
+        self.told: _Pipe | None = None      # by which ready() is awaited
         self.notify_socket = ""         # of who awaits it
         self.excepthook: Any = None     # the one before ours
         self.unraisablehook: Any = None     # the same
@@ -3748,9 +3992,9 @@ class _Self:
         self.pidfile = start.held
         self.log_paths = start.log_paths
         self.inherits = start.foreground
-        self.is_awaited = start.patience < _FOREVER
+        self.told = start.told if start.awaits_ready else None
         self.notify_socket = os.environ.get("NOTIFY_SOCKET", "")
-        if self.is_awaited and sys.excepthook != self.report_exception:
+        if self.told and sys.excepthook != self.report_exception:
             self.excepthook = sys.excepthook
             sys.excepthook = self.report_exception
         if sys.version_info < (3, 8) and not self.shutdown:
@@ -3778,33 +4022,27 @@ class _Self:
         self.excepthook(kind, error, where)
         import traceback
         # In neither a child that the program has forked, nor after ready()
-        if self.is_awaited and (self.is_daemon() or self.task is not None):
+        if self.told and (self.is_daemon() or self.task is not None):
             try:
                 lines = traceback.format_exception(kind, error, where)
             except Exception:       # of an exception that is itself broken
                 lines = [f"{kind.__name__}, whose traceback is in the log"]
-            text = "".join(lines).replace("\n", "\r").encode(
-                errors="backslashreplace")
-            said = _TRACEBACK.encode() + b"=" + text[-_LONGEST_MESSAGE:]
-            if self.task is None or not _ABSTRACT:
-                _notify(said, self.address())
-                return
-            reader, writer = _pipe()    # closed when it has been read: a
-            with reader:                # worker gone by then is not believed
-                with writer:
-                    _notify(said, self.address(), writer.fileno())
-                _await_readable(5, reader.fileno())
+            # Of workers, which may write at once, what a pipe keeps together
+            most = _LONGEST_MESSAGE if self.task is None else 1000
+            self.told.tell("traceback", "".join(lines)[-most:])
 
     def address(self) -> str:
         """Where to notify, also if the program has cleared its environment.
         """
         return os.environ.get("NOTIFY_SOCKET", self.notify_socket
-                              if self.is_awaited else "")
+                              if self.told else "")
 
     def be_ready(self) -> None:
-        if self.is_awaited and self.task is None:
-            os.environ.pop("NOTIFY_SOCKET", None)   # its reader leaves now
-        self.is_awaited = False
+        if self.told:
+            if self.task is None:
+                os.environ.pop("NOTIFY_SOCKET", None)   # its reader leaves
+            self.told.close()
+        self.told = None
         if sys.excepthook == self.report_exception:
             sys.excepthook = self.excepthook
 
@@ -3862,7 +4100,7 @@ def _warn_of_threads(level: int) -> None:
 
 def _check_place(start: _Start) -> None:
     _refuse_wrong_place(start.foreground, bool(
-        start.policy or start.patience < _FOREVER))
+        start.policy or start.awaits_ready))
     if not start.foreground:
         _warn_of_threads(5)
 
@@ -3883,8 +4121,8 @@ def _become_daemon(start: _Start) -> None:
         import threading  # noqa: F401              # to read it
     _flush()
     if start.foreground:
-        start.stay()
-    elif start.detach()[1]:
+        _stay(start)
+    elif _detach(start)[1]:
         _SELF.remove_pidfile()      # of a daemon that daemonizes again
         os._exit(0)
     _SELF.settle(start)
@@ -4065,12 +4303,14 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
     logs = _logs_of(policy, _SELF.log_paths, program, _SELF.inherits)
 
-    def body(number: int) -> None:
-        _SELF.task = number
+    def body(worker: _Worker) -> None:
+        _SELF.task = worker.number
+        if worker.report:           # of a start that awaits READY=1
+            _SELF.told = worker.report
         _SELF.notify_socket = _SELF.address()   # each may have its own
         if target:
-            _run(target, supervisor.mask)
-        signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.mask)
+            _run(target, supervisor.crew.mask)
+        signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.crew.mask)
 
     supervisor = _Supervisor(
         policy, _SELF.pidfile if _SELF.is_daemon() else None, logs, identity,
@@ -4539,7 +4779,7 @@ class Daemon:
         if self._wanted_start and start.foreground:
             Daemon.daemonize(self)      # run: with the pidfile locked
         if self._wanted_start:          # it has stayed what it was
-            start.foreground, start.patience = True, _FOREVER
+            start.foreground, start.awaits_ready = True, False
             start.chdir = None
             self._wanted_start = None
         if policy:
@@ -4552,9 +4792,9 @@ class Daemon:
         try:
             ended = _supervise(policy, self.run, start.identity, start)
         except DaemonizeError as error:
-            if start.progress is None:
+            if start.foreground or start.told.writer < 0:
                 raise
-            _tell_error(start.progress, error)  # to the launching process
+            start.told.tell_error(error)        # to the launching process
             raise SystemExit(error.exit_status) from None
         start.tell_success()
         if ended.exit_status:
@@ -4759,10 +4999,8 @@ class _CommandLine:
         except DaemonizeError as error:
             self.complain(error)
 
-    def hear(self, news: dict[str, str]) -> None:
-        if news.get("STATUS"):
-            self.waiting.show()
-            self.boast(_printable("status: " + news["STATUS"]))
+    def tell_status(self, status: str) -> None:
+        self.boast(_printable("status: " + status))
 
     def owner(self) -> int | None:
         """--user, whom a pidfile may belong to beside root."""
@@ -4811,9 +5049,9 @@ class _CommandLine:
     def start(self, wanted: _Start | None = None) -> int:
         wanted = wanted or self.wanted()
         if wanted.foreground:
-            wanted.stay()       # does not return
+            _stay(wanted)       # does not return
         self.waiting = _Waiting("quiet" not in self.options)
-        note, pid = wanted.detach(self.waiting, self.hear)
+        note, pid = _detach(wanted, self.waiting, self.tell_status)
         if not note:
             return self.boast(f"started, pid {pid}")
         self.complain(DaemonizeError(note))
