@@ -3418,9 +3418,12 @@ class _Starter:
         An epitaph: it has, and the daemon has ended.
         """
         start = self.start
-        note = epitaph or self.lock_note()
-        if epitaph and start.pidfile:
+        note = ""
+        if start.pidfile and epitaph:
+            note = epitaph
             start.pidfile.remove_if_free()
+        elif start.pidfile and start.command and not start.policy:
+            note = self.lock_note(start.pidfile)
         if start.notify:
             start.notify.drop()
             start.notify.remove()
@@ -3433,14 +3436,12 @@ class _Starter:
         while self.is_stopped(os.WNOHANG):
             self.is_stopped(os.WCONTINUED)
 
-    def lock_note(self) -> str:
+    def lock_note(self, pidfile: _PidFile) -> str:
         """What is to be said of a command that has closed its descriptors."""
-        start = self.start
-        if (start.pidfile and start.command and not start.policy and
-                start.pidfile.holder(_DAEMON_BYTE) is None
+        if (pidfile.holder(_DAEMON_BYTE) is None
                 and not _is_exiting(self.daemon) and not self.look()):
             return (f"started, pid {self.daemon}, which has let its lock on "
-                    f"{start.path} go: --respawn keeps it in a supervisor")
+                    f"{pidfile.path} go: --respawn keeps it in a supervisor")
         return ""
 
     def is_stopped(self, option: int) -> bool:
@@ -3529,7 +3530,7 @@ class _Trial:
     """In the launcher, which alone judges a start.
 
     It hears the starter, the daemon and whoever says READY=1, keeps the
-    clock, and orders the starter to look, to leave, or to let it fail.
+    clock, and orders the starter to leave, or to end what has failed.
     """
 
     pid = 0                     # the daemon's, when it is registered
@@ -3556,6 +3557,8 @@ class _Trial:
         self.tell_status = tell_status
         self.began = time.monotonic()
         self.deadline = _FOREVER
+        self.what = (f"{start.who()} to be ready" if start.awaits_ready else
+                     f"the start of {start.who()}")
         self.needed = start.policy.workers if start.policy else 1
         self.workers: dict[int, int] = {}       # {pid: number}
         self.well: set[int] = set()             # pids that have ended so
@@ -3594,11 +3597,9 @@ class _Trial:
             sources[start.told.reader] = self.hear_daemon
         if self.pid and start.notify:
             sources[start.notify.socket.fileno()] = self.hear_notify
-        what = (f"{start.who()} to be ready" if start.awaits_ready else
-                f"the start of {start.who()}")
         left = _FOREVER if self.is_over else self.deadline - time.monotonic()
         self.waiting.until(lambda left: _await_readable(left, *sources),
-                           left, what)
+                           left, self.what)
         for fd, hear in sources.items():
             if _await_readable(0, fd):
                 hear()
@@ -3657,8 +3658,8 @@ class _Trial:
             self.hear_notify()
         seconds = time.monotonic() - self.began
         if wait_status == 0 and not start.awaits_ready:
-            if start.path and (start.wait or not self.is_over):
-                self.note = (f"{self.how(0, seconds)}; {_OUT_OF_REACH}")
+            if start.wait or not self.is_over:
+                self.note = f"{self.how(0, seconds)}; {_OUT_OF_REACH}"
             self.is_over = True
         elif not self.is_over or start.wait:
             self.fail(DaemonizeError(self.how(
@@ -3732,9 +3733,9 @@ class _Trial:
                 self.tell_status(self.status)
             more = said.get("EXTEND_TIMEOUT_USEC", "")
             seconds = int(more[:18]) / 1e6 if more.isdecimal() else 0.0
-            extended = time.monotonic() + min(seconds, 1e6)
-            if extended > self.deadline:
-                self.deadline = extended
+            seconds = min(seconds, 1e6)
+            if time.monotonic() + seconds > self.deadline:
+                self.deadline = time.monotonic() + seconds
                 start.orders.tell("extend", seconds)
             if said.get("READY") == "1":
                 self.ready.add(group)

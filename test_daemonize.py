@@ -7630,6 +7630,85 @@ class WorkersReadinessTest(NotifyTestCase):
         self.assert_nothing_left()
 
 
+class JudgeTest(NotifyTestCase):
+    """The launcher judges a start, and only it reads what anybody can send.
+    """
+
+    def test_a_stopped_launcher_holds_nobody_up(self):
+        """The starter keeps the time; a verdict that comes later agrees."""
+        for options in ("-r",), ():
+            launcher = self.launch("--notify-timeout", "0.5", *options,
+                                   *self.service("touch up"),
+                                   stderr=subprocess.PIPE,
+                                   universal_newlines=True)
+            self.await_file("up")
+            os.kill(launcher.pid, signal.SIGSTOP)
+            wait_until(lambda: not os.path.exists(self.p))
+            os.kill(launcher.pid, signal.SIGCONT)
+            _, err = launcher.communicate(timeout=60)
+            self.assertEqual(launcher.returncode, 124, err)
+            self.assertRegex(err, r"\Adaemonize: \S+ was not ready in [\d.]+ s:"
+                             r" READY=1 did not come \(.*\)\n\Z")
+            self.assert_nothing_left()
+            os.unlink(self.path("up"))
+
+    def test_a_stopped_launcher_leaves_the_daemon_to_others(self):
+        launcher = self.launch("-r", *self.service("touch up"))
+        self.await_file("up")
+        os.kill(launcher.pid, signal.SIGSTOP)
+        self.ok("-p", self.p, "--stop")
+        os.kill(launcher.pid, signal.SIGCONT)
+        self.assertEqual(launcher.wait(60), 125)
+        self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX and shutil.which("strace"), "needs strace")
+    def test_nobody_else_receives(self):
+        """To close what a stranger has passed can take as long as he likes.
+        """
+        for options in ("-r", "-w", "2"), ():
+            trace = self.path("trace%d" % len(options))
+            process = self.popen(
+                ["strace", "-fqqo", trace, "-e", "trace=recvmsg", *self.CLI,
+                 "-p", self.p, "--notify-await", *options,
+                 *self.service("STATUS=up", "touch up", "await go", "READY=1",
+                               "barrier answered")],
+                stderr=subprocess.PIPE, universal_newlines=True)
+            wait_until(lambda: os.path.exists(self.path("up"))
+                       or process.poll() is not None)
+            if process.poll() is not None:
+                self.skipTest("strace: " + process.stderr.read())
+            starter = self.parent_of(self.pid())
+            self.touch("go")
+            self.await_file("answered")
+            wait_until(lambda: not is_alive(starter))
+            self.ok("-p", self.p, "--stop")
+            self.assertEqual(self.end_of(process)[::2], (0, ""))
+            readers = {line.split()[0] for line in
+                       self.read(trace).splitlines() if "recvmsg(" in line}
+            self.assertEqual(len(readers), 1, readers)
+            for name in "answered", "go", "up":
+                os.unlink(self.path(name))
+
+    @unittest.skipUnless(ROOT, "needs root, to become somebody else")
+    def test_many_long_messages_at_once(self):
+        """Each is read as a whole: PATH may be longer than a pipe."""
+        os.mkdir(self.path("private"), 0o700)
+        self.script("private/only-root", "sleep 1000")
+        os.chmod(self.dir, 0o755)
+        path = ":".join([self.path("private")]
+                        + ["/" + "x" * 1000] * 100)
+        script = ("import daemonize, shlex, sys\n"
+                  "sys.exit(daemonize.main(sys.argv[1:]))\n")
+        for options in (), ("-r",), ("-w", "8"):
+            status, out, err = self.python(
+                script, "-p", self.p, "-u", "nobody", *options, "--",
+                "only-root", env=dict(self.env, PATH=path))
+            self.assertEqual((status, out), (127, ""), err[:200])
+            self.assertEqual(err, "daemonize: command not found: only-root "
+                             "(PATH is %s)\n" % path)
+            self.assert_nothing_left()
+
+
 class ReadyTest(NotifyTestCase):
     """The library: daemonize(notify_await=...) and ready()."""
 
