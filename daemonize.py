@@ -3380,8 +3380,9 @@ class _Starter:
             self.deadline = time.monotonic() + start.patience + _BACKSTOP
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGCHLD})
         while True:
-            self.caught.noted.clear()
-            self.tell_end()
+            if self.caught.noted:
+                self.caught.noted.clear()
+                self.tell_end()
             left = self.deadline - time.monotonic()
             if left <= 0:
                 return self.fail()
@@ -3396,7 +3397,9 @@ class _Starter:
                 elif kind == "fail":
                     return self.fail()
                 elif word or not (start.wait and self.look()):
-                    return self.leave(word)     # else it is a death in time
+                    return self.leave(word)
+                else:
+                    self.tell_end()     # a death in time
             if start.orders.is_over:        # nobody waits any more
                 return self.leave()
 
