@@ -8299,14 +8299,13 @@ class SourceTest(DaemonTestCase):
                     self.assertIn(name.split(".")[0], known | {"daemonize"})
 
 
+@unittest.skipUnless(os.path.exists(README), "copied without its README")
 class ReadmeTest(DaemonTestCase):
 
-    @classmethod
-    def setUpClass(cls):
-        if not os.path.exists(README):
-            raise unittest.SkipTest("copied without its README")
+    def setUp(self):
+        super().setUp()
         with open(README, encoding="utf-8") as file:
-            cls.readme = file.read()
+            self.readme = file.read()
 
     def blocks(self, language):
         return [textwrap.dedent(block) for block in re.findall(
@@ -8484,6 +8483,145 @@ class ReadmeTest(DaemonTestCase):
                     self.assertRegex(out, line.replace("4711", r"\d+")
                                      .replace("0.\\d+", r"[\d.]+"))
         self.assert_nothing_left()
+
+
+# ---- Side by side --------------------------------------------------------
+
+class Retold(unittest.TextTestResult):
+    """Of tests that other processes run: their tracebacks come as text."""
+
+    def _exc_info_to_string(self, err, test):
+        return err
+
+    def retell(self, test, seen, seconds):
+        self.startTest(test)
+        for call, *text in seen:
+            getattr(self, call)(test, *text)
+        if hasattr(self, "addDuration"):        # Python 3.12's --durations
+            self.addDuration(test, seconds)
+        self.stopTest(test)
+
+
+class SideBySide(unittest.TextTestRunner):
+    """These tests wait, most of their time, and each has a directory and a
+    mark of its own: so some processes take one after the other from a queue,
+    in which the numbers of all are.
+
+    A test must bear others beside it, and a busy machine.  There are no
+    fixtures but the module's.  A single test runs in here.
+    """
+
+    COUNT = int(os.environ.get("TEST_PROCESSES")
+                or min(16, 2 * (os.cpu_count() or 1) + 2))
+
+    def run(self, suite):
+        tests = list(self.all_of(suite))
+        if min(len(tests), self.COUNT) < 2:
+            return super().run(suite)
+        self.resultclass = Retold
+        setUpModule()
+        try:
+            return super().run(lambda result: self.spread(tests, result))
+        finally:
+            tearDownModule()
+
+    def all_of(self, suite):
+        for test in suite:
+            if isinstance(test, unittest.TestSuite):
+                yield from self.all_of(test)
+            else:
+                yield test
+
+    def spread(self, tests, result):
+        self.stream.flush()
+        queue, end = os.pipe()
+        for number in range(len(tests)):
+            os.write(end, number.to_bytes(4, "big"))
+        os.close(end)
+        workers = [self.begin(tests, result, queue)
+                   for _ in range(min(len(tests), self.COUNT))]
+        try:
+            while workers:
+                pipes = [worker[0] for worker in workers]
+                for pipe in select.select(pipes, [], [])[0]:
+                    worker = workers[pipes.index(pipe)]
+                    if not self.hear(tests, result, *worker):
+                        workers.remove(worker)
+                        pipes.remove(pipe)
+                if result.shouldStop:
+                    os.read(queue, 1 << 16)
+        finally:
+            os.read(queue, 1 << 16)     # nobody begins another one
+            os.close(queue)
+            for _, pid, _ in workers:
+                os.waitpid(pid, 0)
+
+    def hear(self, tests, result, pipe, pid, begun):
+        """What a worker has said; False at its end."""
+        line = pipe.readline()
+        if line:
+            number, *seen = json.loads(line)
+            begun[:] = [number]
+            if seen:
+                result.retell(tests[number], *seen)
+            return True
+        pipe.close()
+        status = os.waitpid(pid, 0)[1]
+        if status:
+            result.retell(tests[begun[0]], [[
+                "addError", "its process ended, wait status %d" % status]], 0)
+        return False
+
+    def begin(self, tests, result, queue):
+        """(pipe, pid, [number of the last test]) of one that runs tests."""
+        parent = os.getpid()
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid:
+            os.close(writer)
+            return open(reader, "rb", 0), pid, [0]
+        status = 1
+        try:
+            os.close(reader)
+            pipe = open(writer, "wb")
+            os.register_at_fork(after_in_child=pipe.close)
+            while os.getppid() == parent:
+                number = os.read(queue, 4)
+                if not number:
+                    break
+                number = int.from_bytes(number, "big")
+                self.say(pipe, number)
+                self.say(pipe, number, *self.outcome(tests[number], result))
+            status = 0
+        except Exception:
+            sys.excepthook(*sys.exc_info())
+        finally:        # an interrupt is the runner's to show
+            os._exit(status)
+
+    def say(self, pipe, *words):
+        pipe.write(json.dumps(words).encode() + b"\n")
+        pipe.flush()
+
+    def outcome(self, test, result):
+        """The calls of a result that tell it; and the seconds."""
+        seen = unittest.TestResult()
+        seen.buffer = result.buffer
+        seen.tb_locals = result.tb_locals
+        began = time.monotonic()
+        try:
+            test(seen)
+        except KeyboardInterrupt:
+            test.doCleanups()
+            raise
+        calls = []
+        for call, cases in (("addFailure", seen.failures),
+                            ("addError", seen.errors),
+                            ("addSkip", seen.skipped),
+                            ("addExpectedFailure", seen.expectedFailures)):
+            calls += [[call, text if case is test else "%s\n%s" % (case, text)]
+                      for case, text in cases]
+        calls += [["addUnexpectedSuccess"]] * len(seen.unexpectedSuccesses)
+        return calls or [["addSuccess"]], time.monotonic() - began
 
 
 # ---- Speed, shown and not asserted ---------------------------------------
@@ -8860,4 +8998,4 @@ if __name__ == "__main__":
     sys.path.insert(0, HERE)
     if sys.argv[1:] == ["bench"]:
         raise SystemExit(Bench().main())
-    unittest.main()
+    unittest.main(testRunner=SideBySide)
