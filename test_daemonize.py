@@ -726,27 +726,10 @@ class TruthTest(DaemonTestCase):
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_death_in_time_that_is_seen_late(self):
         """By a starter that got no processor for a while."""
-        status, _, err = self.python(
-            "import daemonize, os, sys, time\n"
-            "def late(plain, nobody, place):\n"
-            "    def wait(*args):\n"
-            "        found = plain(*args)\n"
-            "        if found == nobody:\n"
-            "            open('asked', 'w').close()\n"
-            "            stat = '/proc/%d/stat' % args[place]\n"
-            "            while ') Z' not in open(stat).read():\n"
-            "                time.sleep(0.01)\n"
-            "            time.sleep(0.2)\n"
-            "        return found\n"
-            "    return wait\n"
-            "os.waitpid = late(os.waitpid, (0, 0), 0)\n"
-            "if hasattr(os, 'waitid'):\n"
-            "    os.waitid = late(os.waitid, None, 1)\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-d",
-            self.dir, "sh", "-c", "until [ -e asked ]; do sleep 0.02; done; "
-            "exit 3")
-        self.assertEqual(status, 125)
-        self.assertIn("sh exited with status 3 after", err)
+        self.fails(125, "sh exited with status 3 after .*", "-p", self.p,
+                   "sh", "-c", "kill -STOP $PPID; "
+                   "(sleep 0.5; kill -CONT $PPID) & exit 3")
+        self.assert_nothing_left()
 
     def test_death_within_wait_by_a_signal(self):
         self.fails(125, r"sh killed by SIGSEGV after \d+\.\d\d s; its output"
