@@ -3908,20 +3908,20 @@ def _stay(start: _Start) -> None:
 class _Self:
     """What daemonize() has made of this process; there is one, _SELF."""
 
-    def __init__(self) -> None:
-        self.pid = 0
-        self.path: str | None = None    # as the program spelt it
-        self.pidfile: _PidFile | None = None
-        self.log_paths: list[Any] = [None, None]
-        self.inherits = True            # of a stderr that is not named
-        self.task: int | None = None    # the number of a worker
-        self.killed = 0                 # its exit status, by a SIGTERM
-        self.is_over = False            # too late for one
-        self.told: _Pipe | None = None      # by which ready() is awaited
-        self.notify_socket = ""         # of who awaits it
-        self.excepthook: Any = None     # the one before ours
-        self.unraisablehook: Any = None     # the same
-        self.shutdown: Any = None           # the same, of threading
+    pid = 0                             # of the daemon
+    start: _Start | None = None         # that has made it one
+    task: int | None = None             # the number of a worker
+    killed = 0                          # its exit status, by a SIGTERM
+    is_over = False                     # too late for one
+    told: _Pipe | None = None           # by which ready() is awaited
+    notify_socket = ""                  # of who awaits it
+    excepthook: Any = None              # the one before ours
+    unraisablehook: Any = None          # the same
+    shutdown: Any = None                # the same, of threading
+
+    @property
+    def pidfile(self) -> _PidFile | None:
+        return self.start.held if self.start else None
 
     def is_daemon(self) -> bool:
         return self.pid == os.getpid()      # not so in a child it has forked
@@ -3931,13 +3931,13 @@ class _Self:
 
         Then it must not be opened: closing it again would drop the lock.
         """
-        if self.pidfile is None:
+        if not self.start or not self.pidfile:
             return False
         try:
             return os.path.samestat(os.stat(path),
                                     os.fstat(self.pidfile.fd))
         except OSError:         # removed, or relative to where it was started
-            return path in (self.path, self.pidfile.path)
+            return path in (self.start.path, self.pidfile.path)
 
     def holds(self, path: str) -> bool:
         return self.is_daemon() and self.has_open(path)
@@ -3992,10 +3992,7 @@ class _Self:
             self.remove_pidfile()
             os.close(self.pidfile.fd)
         self.pid = os.getpid()
-        self.path = start.path
-        self.pidfile = start.held
-        self.log_paths = start.log_paths
-        self.inherits = start.foreground
+        self.start = start
         self.told = start.told if start.awaits_ready else None
         self.notify_socket = os.environ.get("NOTIFY_SOCKET", "")
         if self.told and sys.excepthook != self.report_exception:
@@ -4305,7 +4302,9 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
         except (OSError, ValueError):
             pass                # its stream is closed: as shutdown() has it
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
-    logs = _logs_of(policy, _SELF.log_paths, program, _SELF.inherits)
+    became = _SELF.start
+    logs = _logs_of(policy, became.log_paths if became else (None, None),
+                    program, became is None or became.foreground)
 
     def body(worker: _Worker) -> None:
         _SELF.task = worker.number
