@@ -1,8 +1,10 @@
 """Tests of daemonize.py: real processes, observed from outside.
 
-    python3 test_daemonize.py            all of them, two to three minutes
+    python3 test_daemonize.py            all of them, half a minute
     python3 test_daemonize.py -v ControlTest
     python3 test_daemonize.py bench      speed, beside the peers installed
+
+TEST_PROCESSES=1 runs them one after the other (two minutes).
 """
 import contextlib
 import errno
@@ -8617,74 +8619,173 @@ def median(times):
     return sorted(times)[len(times) // 2]
 
 
-def clock(function, count):
-    times = []
-    for _ in range(count):
-        began = time.perf_counter()
-        function()
-        times.append(time.perf_counter() - began)
-    return median(times) * 1000
-
-
 class Bench:
-    """python3 test_daemonize.py bench"""
+    """python3 test_daemonize.py bench [PART...] [--against FILE]
 
-    def __init__(self):
-        self.dir = tempfile.mkdtemp(prefix="daemonize-bench-")
+    A part is a method's name.  FILE is another version of daemonize.py: what
+    is measured of this one is measured of that one in turn, so that a load
+    hits both alike; the last column is the ratio.
+    """
+
+    PARTS = ("start", "instructions", "launchers", "library", "descriptors",
+             "stop", "starters", "strangers", "restarts", "memory", "idle",
+             "logs")
+    PYTHON = [sys.executable]
+    FILE = PYTHON + ["daemonize.py"]
+    MODULE = PYTHON + ["-m", "daemonize"]
+    BARE = "bare interpreter, -c pass"
+
+    def __init__(self, words):
+        against = None
+        if "--against" in words[:-1]:
+            at = words.index("--against")
+            against = os.path.abspath(words[at + 1])
+            words = words[:at] + words[at + 2:]
+        self.parts = words or self.PARTS
+        if not set(self.parts) <= set(self.PARTS):
+            raise SystemExit("%s\n    parts: %s" % (
+                self.__doc__.split("\n")[0], ", ".join(self.PARTS)))
+        self.dir = tempfile.mkdtemp(prefix="bench-")
         os.chdir(self.dir)
         self.null = open(os.devnull, "r+")
-        self.env = dict(os.environ, PYTHONPATH=self.dir)
-        self.env.pop("PYTHONDONTWRITEBYTECODE", None)
-        shutil.copy(SCRIPT, self.dir)   # -m finds it here, with its .pyc
-
-    def run(self, *command, **options):
-        return subprocess.call(command, stdin=self.null, stdout=self.null,
-                               stderr=self.null, env=self.env, **options)
+        self.env = dict(os.environ)
+        for name in "PYTHONPATH", "PYTHONDONTWRITEBYTECODE":
+            self.env.pop(name, None)
+        self.places = []        # a directory for each version, to run it in
+        for name, source in ("this", SCRIPT), ("that", against):
+            if source:
+                os.mkdir(name)
+                shutil.copy(source, name + "/daemonize.py")
+                self.places.append(name)
+                self.run(name, self.MODULE + ["--version"])     # its .pyc
 
     def main(self):
         try:
-            for part in (self.launchers, self.library, self.descriptors,
-                         self.stop, self.starters, self.strangers,
-                         self.restarts,
-                         self.memory, self.idle, self.logs):
-                part()
+            for part in self.parts:
+                getattr(self, part)()
         finally:
             os.chdir("/")
             shutil.rmtree(self.dir)
         return 0
 
-    def row(self, name, value, base=None, unit="ms"):
-        ratio = "" if base is None else "  %5.2f x" % (value / base)
-        print("  %-42s %9.2f %s%s" % (name, value, unit, ratio), flush=True)
+    def popen(self, place, command, **options):
+        return subprocess.Popen(command, cwd=place, **dict(dict(
+            stdin=self.null, stdout=self.null, stderr=self.null,
+            env=self.env), **options))
+
+    def run(self, place, command):
+        return self.popen(place, command).wait()
+
+    def wall(self, place, command):
+        began = time.perf_counter()
+        self.run(place, command)
+        return (time.perf_counter() - began) * 1000
+
+    def output(self, place, command):
+        with self.popen(place, command, stdout=subprocess.PIPE,
+                        stderr=subprocess.STDOUT) as process:
+            return process.stdout.read().decode()
+
+    def printed(self, place, command):
+        """The number that a program prints."""
+        return float(self.output(place, command))
+
+    def table(self, title, commands, measure, rounds=1, unit="ms"):
+        """Medians of what it returns, for each of {name: command}; and how
+        often it is the first one's.
+        """
+        print(title + ":")
+        rows = {}
+        for _ in range(rounds):
+            for name, command in commands.items():
+                ours = re.search(r"-m daemonize|daemonize\.",
+                                 " ".join(command))
+                for place in self.places if ours else self.places[:1]:
+                    rows.setdefault(name, {}).setdefault(place, []).append(
+                        measure(place, command))
+        base = None
+        for name, places in rows.items():
+            value = median(places["this"])
+            line = "  %-44s %9.2f %s" % (name, value, unit)
+            line += "" if base is None else "  %6.2f x" % (value / base)
+            base = base or value
+            that = median(places.get("that", [0]))
+            line += "   %6.3f x that one's" % (value / that) if that else ""
+            print(line, flush=True)
+
+    # ---- Starting and stopping
+
+    def cpu(self, place, command):
+        """User's and system's, of all its processes: as a subreaper we are
+        the parent of its daemons, too.
+        """
+        if "--stop" in command:
+            self.run(place, self.MODULE + ["-p", "p", "--wait", "0",
+                                           "sleep", "1000"])
+        before = self.spent()
+        self.adopt(1)
+        self.run(place, command)
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
+        self.adopt(0)
+        return self.spent() - before
+
+    def spent(self):
+        return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) * 1000
+
+    def adopt(self, yes):
+        if LINUX and ctypes:        # PR_SET_CHILD_SUBREAPER
+            ctypes.CDLL(None).prctl(36, yes, 0, 0, 0)
+
+    def start(self):
+        self.table("processor time of all processes", {
+            self.BARE: self.PYTHON + ["-c", "pass"],
+            "python daemonize.py --version": self.FILE + ["--version"],
+            "python -m daemonize --version": self.MODULE + ["--version"],
+            "python daemonize.py --wait 0 -- true": self.FILE + [
+                "--wait", "0", "--", "true"],
+            "python -m daemonize --wait 0 -- true": self.MODULE + [
+                "--wait", "0", "--", "true"],
+            "import daemonize; daemonize.daemonize()": self.PYTHON + [
+                "-c", "import daemonize, os; daemonize.daemonize(); "
+                "os._exit(0)"],
+            "python daemonize.py --stop": self.FILE + ["-p", "p", "--stop"]},
+            self.cpu, 21)
+
+    def instructions(self):
+        if shutil.which("valgrind"):
+            self.table("instructions, by valgrind", {
+                self.BARE: self.PYTHON + ["-c", "pass"],
+                "python daemonize.py --version": self.FILE + ["--version"],
+                "python -m daemonize --version": self.MODULE + ["--version"]},
+                self.counted, unit="millions")
+
+    def counted(self, place, command):
+        return int(re.search(r"Collected : (\d+)", self.output(place, [
+            "env", "PYTHONHASHSEED=0", "valgrind", "--tool=callgrind",
+            "--callgrind-out-file=/dev/null", *command])).group(1)) / 1e6
 
     def launchers(self):
-        print("launcher's return, the command being true(1):")
-        python = sys.executable
-        commands = [
-            ("bare interpreter, -c pass", [python, "-c", "pass"]),
-            ("python daemonize.py --wait 0", [
-                python, "daemonize.py", "--wait", "0", "true"]),
-            ("python -m daemonize --wait 0", [
-                python, "-m", "daemonize", "--wait", "0", "true"]),
-            ("nohup", ["nohup", "true"]),
-            ("setsid --fork", ["setsid", "--fork", "true"]),
-            ("daemonize(1)", ["daemonize", "/bin/true"]),
-            ("start-stop-daemon", ["start-stop-daemon", "-S", "-b", "-x",
-                                   "/bin/true", "--pidfile", "none"]),
-            ("python-daemon", [python, "-c",
-                               "import daemon\nwith daemon.DaemonContext(): "
-                               "pass"])]
-        commands = [(name, command) for name, command in commands
-                    if shutil.which(command[0])
-                    and (name != "python-daemon" or self.run(
-                        python, "-c", "import daemon") == 0)]
-        times = {name: [] for name, _ in commands}
-        for _ in range(41):     # in turn, so that a load hits all alike
-            for name, command in commands:
-                times[name].append(clock(lambda: self.run(*command), 1))
-        base = median(times[commands[0][0]])
-        for name, _ in commands:
-            self.row(name, median(times[name]), base)
+        commands = {
+            self.BARE: self.PYTHON + ["-c", "pass"],
+            "python daemonize.py --wait 0": self.FILE + [
+                "--wait", "0", "true"],
+            "python -m daemonize --wait 0": self.MODULE + [
+                "--wait", "0", "true"],
+            "nohup": ["nohup", "true"],
+            "setsid --fork": ["setsid", "--fork", "true"],
+            "daemonize(1)": ["daemonize", "/bin/true"],
+            "start-stop-daemon": ["start-stop-daemon", "-S", "-b", "-x",
+                                  "/bin/true", "--pidfile", "none"],
+            "python-daemon": self.PYTHON + [
+                "-c", "import daemon\nwith daemon.DaemonContext(): pass"]}
+        self.table("launcher's return, the command being true(1)", {
+            name: command for name, command in commands.items()
+            if shutil.which(command[0]) and (
+                name != "python-daemon"
+                or not self.run("this", self.PYTHON + ["-c", "import daemon"])
+            )}, self.wall, 41)
 
     LIBRARY = """
 import os, sys, time, daemonize
@@ -8697,70 +8798,46 @@ def double_fork():
         os._exit(0)
     os.wait()
     os.read(reader, 1)
-    os.close(reader); os.close(writer)
-def library():
-    if os.fork() == 0:
-        daemonize.daemonize()
+times = []
+for _ in range(21):
+    began = time.perf_counter()
+    if os.fork() == 0:      # each in a child
+        {"double_fork": double_fork, "daemonize": daemonize.daemonize}[
+            sys.argv[1]]()
         os._exit(0)
     os.wait()
-function = globals()[sys.argv[1]]
-if function is double_fork:
-    plain = double_fork
-    def function():     # in a child, too
-        if os.fork() == 0:
-            plain()
-            os._exit(0)
-        os.wait()
-times = []
-for _ in range(101):
-    began = time.perf_counter()
-    function()
     times.append(time.perf_counter() - began)
-print(sorted(times)[50] * 1000)
+print(sorted(times)[10] * 1000)
 """
 
     def library(self):
-        print("daemonize() in a running process:")
-        base = None
-        for name in ("double_fork", "library"):
-            out = subprocess.run([sys.executable, "-c", self.LIBRARY, name],
-                                 env=self.env, stdout=subprocess.PIPE)
-            value = float(out.stdout)
-            self.row(name.replace("library", "daemonize()"), value, base)
-            base = base or value
+        self.table("daemonize() in a running process", {
+            name: self.PYTHON + ["-c", self.LIBRARY, name]
+            for name in ("double_fork", "daemonize")}, self.printed, 5)
 
     def descriptors(self):
-        import resource
-        print("launcher's return under an RLIMIT_NOFILE of:")
-        before = resource.getrlimit(resource.RLIMIT_NOFILE)
-        base = None
-        for limit in (1024, 1048576):
-            try:
-                resource.setrlimit(resource.RLIMIT_NOFILE,
-                                   (limit, max(limit, before[1])))
-            except (ValueError, OSError):       # not even root may, here
-                limit = before[1]
-                resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-            value = clock(lambda: self.run(
-                sys.executable, "daemonize.py", "--wait", "0", "true"), 21)
-            self.row(str(limit), value, base)
-            base = base or value
+        """Not even root may have so many everywhere."""
+        most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        self.table("launcher's return under an RLIMIT_NOFILE of", {
+            str(limit): [
+                "sh", "-c", "ulimit -n %d || ulimit -n %d; exec \"$@\""
+                % (limit, most), "sh", *self.FILE, "--wait", "0", "true"]
+            for limit in (1024, 1048576)}, self.wall, 21)
 
     STOP = """
 import daemonize, os, signal, sys, time
 times = []
-for _ in range(21):
-    os.system("%s daemonize.py -p p --wait 0 -- %s dying.py" % (
+for _ in range(11):
+    os.system("%s daemonize.py -p p --wait 0 -- %s ../dying.py" % (
         (sys.executable,) * 2))
     while not os.path.exists("up"): time.sleep(0.001)
     os.remove("up")
     daemonize.stop("p")
     times.append(time.time() - float(open("died").read()))
-print(sorted(times)[10] * 1000)
+print(sorted(times)[5] * 1000)
 """
 
     def stop(self):
-        print("--stop's return after the daemon's death:")
         with open("dying.py", "w") as file:
             file.write("import os, signal, time\n"
                        "def die(*args):\n"
@@ -8770,11 +8847,55 @@ print(sorted(times)[10] * 1000)
                        "signal.signal(signal.SIGTERM, die)\n"
                        "open('up', 'w').close()\n"
                        "while True: time.sleep(1000)\n")
-        out = subprocess.run([sys.executable, "-c", self.STOP], env=self.env,
-                             stdout=subprocess.PIPE)
-        self.row("stop()", float(out.stdout))
+        self.table("--stop's return after the daemon's death", {
+            "stop()": self.PYTHON + ["-c", self.STOP]}, self.printed, 3)
 
-    BARE = ("import os, sys\n"
+    def at_once(self, place, command):
+        began = time.perf_counter()
+        processes = [self.popen(place, command) for _ in range(200)]
+        for process in processes:
+            process.wait()
+        seconds = time.perf_counter() - began
+        self.run(place, self.MODULE + ["-p", "p", "--stop"])
+        return seconds * 1000
+
+    def starters(self):
+        self.table("200 at once, on one pidfile", {
+            "bare interpreters": self.PYTHON + ["-c", "pass"],
+            "starters": self.FILE + ["-p", "p", "--wait", "0",
+                                       "sleep", "1000"]}, self.at_once, 3)
+
+    def strangers(self):
+        """As another user of the machine, if we can be one."""
+        for words in (["-r", "--wait", "0", "sleep", "1000"],
+                      ["--status"], ["--stop"]):
+            command = self.FILE + ["-p", "p", *words]
+            self.table("a stranger's locks in the pidfile, %s" % words[0], {
+                "none": command, "20000": ["env", "LOCKS=20000", *command]},
+                self.despite_locks, 7)
+
+    def despite_locks(self, place, command):
+        with open(place + "/p", "w") as file:
+            file.write("999999999\n")
+        stranger = self.popen(place, [
+            sys.executable, *FAST, "-c", IdentityTest.HOSTILE, "p",
+            json.dumps([[2, 20000 * ("LOCKS=20000" in command), 2]]), "0"],
+            stdout=subprocess.PIPE)
+        with stranger.stdout:
+            stranger.stdout.readline()
+            if "-r" not in command:
+                self.run(place, self.MODULE + ["-r", "-p", "p", "--wait", "0",
+                                               "sleep", "1000"])
+            try:
+                return self.wall(place, command)
+            finally:
+                self.run(place, self.MODULE + ["-p", "p", "--stop"])
+                stranger.kill()
+                stranger.wait()
+
+    # ---- Supervising
+
+    LOOP = ("import os, sys\n"
             "while True:\n"
             "    pid = os.fork()\n"
             "    if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])\n"
@@ -8782,26 +8903,25 @@ print(sorted(times)[10] * 1000)
 
     def supervisors(self, command):
         """{name: its command line in the foreground}, of what is there."""
-        ours = [sys.executable, "daemonize.py", "-f", "-r"]
+        ours = [*self.FILE, "-f", "-r", "--respawn-delay", "0"]
         line = " ".join(command)
         for name in ("runsv", "s6-supervise"):
-            os.makedirs(name, exist_ok=True)
-            with open(name + "/run", "w") as file:
-                file.write("#!/bin/sh\ncd %s\nexec %s\n" % (self.dir, line))
-            os.chmod(name + "/run", 0o755)
-        with open("supervisord.conf", "w") as file:
+            os.makedirs("this/" + name, exist_ok=True)
+            with open("this/%s/run" % name, "w") as file:
+                file.write("#!/bin/sh\ncd %s/this\nexec %s\n" % (self.dir,
+                                                               line))
+            os.chmod("this/%s/run" % name, 0o755)
+        with open("this/supervisord.conf", "w") as file:
             file.write("[supervisord]\nnodaemon=true\nlogfile=/dev/null\n"
                        "logfile_maxbytes=0\npidfile=%s/supervisord.pid\n"
                        "[program:w]\ncommand=%s\nautorestart=true\n"
                        "startsecs=0\n" % (self.dir, line))
         found = {
             "bare loop: fork, exec, waitpid": [
-                sys.executable, "-c", self.BARE, *command],
-            "daemonize.py --respawn": [
-                *ours, "--respawn-delay", "0", "--", *command],
+                sys.executable, "-c", self.LOOP, *command],
+            "daemonize.py --respawn": [*ours, "--", *command],
             "daemonize.py --respawn --log-size": [
-                *ours, "--respawn-delay", "0", "-o", "log", "--log-size",
-                "1M", "--", *command],
+                *ours, "-o", "log", "--log-size", "1M", "--", *command],
             "runsv": ["runsv", "runsv"],
             "s6-supervise": ["s6-supervise", "s6-supervise"],
             "supervisord": ["supervisord", "-c", "supervisord.conf"],
@@ -8813,11 +8933,9 @@ print(sorted(times)[10] * 1000)
         return {name: line for name, line in found.items()
                 if shutil.which(line[0])}
 
-    def begin(self, command):
-        return subprocess.Popen(command, stdin=self.null, stdout=self.null,
-                                stderr=self.null, env=dict(
-                                    self.env, RC_SVCNAME="bench",
-                                    **{MARK: self.dir}))
+    def begin(self, place, command):
+        return self.popen(place, command, env=dict(
+            self.env, RC_SVCNAME="bench", **{MARK: self.dir}))
 
     def end(self, process):
         """All of them, and what they have left."""
@@ -8831,19 +8949,21 @@ print(sorted(times)[10] * 1000)
         wait_until(are_gone)
 
     def restarts(self):
-        print("a worker's death to the next one's first line:")
         os.mkfifo("fifo")
-        fifo = open("fifo", "r+b", 0)       # has a writer always: us
         with open("worker.sh", "w") as file:
             file.write("echo $$ >%s/fifo\nexec sleep 1000\n" % self.dir)
-        base = None
-        for name, command in self.supervisors(
-                ["/bin/sh", self.dir + "/worker.sh"]).items():
-            process = self.begin(command)
-            times = []
+        self.table("a worker's death to the next one's first line",
+                   self.supervisors(["/bin/sh", self.dir + "/worker.sh"]),
+                   self.restart, 5)
+
+    def restart(self, place, command):
+        times = []
+        with open("fifo", "r+b", 0) as fifo:    # has a writer always: us
+            process = self.begin(place, command)
             killed = None
-            while len(times) < 100 and sum(times) < 3:
+            while len(times) < 20 and sum(times) < 1:
                 if not select.select([fifo], [], [], 60)[0]:
+                    times.append(60)            # did not restart it
                     break
                 pid = int(fifo.read(99))
                 if killed:
@@ -8852,23 +8972,17 @@ print(sorted(times)[10] * 1000)
                 killed = time.perf_counter()
                 os.kill(pid, signal.SIGKILL)
             self.end(process)
-            while select.select([fifo], [], [], 0)[0]:
-                fifo.read(99)
-            if not times:
-                print("  %-42s did not restart it" % name)
-                continue
-            value = median(times) * 1000
-            self.row(name, value, base)
-            base = base or value
-        fifo.close()
+        return median(times) * 1000
 
     def pss(self, pid):
         with open("/proc/%d/smaps_rollup" % pid) as file:
             return int(re.search(r"\nPss:\s+(\d+)", file.read()).group(1))
 
-    def watched(self, command, workers):
-        """Begins it; the Popen, when so many workers run."""
-        process = self.begin(command)
+    def watched(self, place, command):
+        """Begins it; the Popen, when its workers run."""
+        workers = int(command[command.index("-w") + 1]
+                      ) if "-w" in command else "sleep" in command
+        process = self.begin(place, command)
         wait_until(lambda: sum(b"sleep" in DaemonTestCase.command_of(None, pid)
                                [:6] for pid in marked(self.dir)) >= workers)
         self.pause(0.5)
@@ -8877,44 +8991,53 @@ print(sorted(times)[10] * 1000)
     def pause(self, seconds):
         select.select([], [], [], seconds)
 
+    def resident(self, place, command):
+        process = self.watched(place, command)
+        value = self.pss(process.pid)
+        self.end(process)
+        return value
+
     def memory(self):
-        print("memory of the supervisor (PSS):")
-        process = subprocess.Popen([
-            sys.executable, "-c", "import signal; signal.pause()"])
-        self.pause(0.5)
-        base = self.pss(process.pid)
-        process.kill()
-        process.wait()
-        self.row("bare interpreter that waits for a signal", base, unit="kB")
-        commands = self.supervisors(["sleep", "1000"])
+        commands = {"bare interpreter that waits for a signal": self.PYTHON + [
+            "-c", "import signal; signal.pause()"]}
+        commands.update(self.supervisors(["sleep", "1000"]))
         commands.pop("supervise-daemon", None)      # is not our child
         commands["daemonize.py --workers 50"] = [
-            sys.executable, "daemonize.py", "-f", "-w", "50", "sleep", "1000"]
-        for name, command in commands.items():
-            process = self.watched(command, 50 if "50" in name else 1)
-            self.row(name, self.pss(process.pid), base, "kB")
-            self.end(process)
+            *self.FILE, "-f", "-w", "50", "sleep", "1000"]
+        self.table("memory of the supervisor (PSS)", commands, self.resident,
+                   3, "kB")
 
-    def idle(self):
-        print("one idle second, with 20 workers:")
-        process = self.watched([sys.executable, "daemonize.py", "-f", "-w",
-                                "20", "sleep", "1000"], 20)
+    def switches(self, place, command):
+        process = self.watched(place, command)
         before = doings(process.pid)[0]
         self.pause(1)
-        self.row("context switches", doings(process.pid)[0] - before, unit="")
-        if self.run("timeout", "1", "strace", "-f", "-o", "calls", "-p",
-                    str(process.pid)) == 124:
-            with open("calls") as file:     # one is cut off at each end
-                self.row("system calls", len(file.readlines()) - 1, unit="")
+        value = doings(process.pid)[0] - before
         self.end(process)
+        return value
+
+    def calls(self, place, command):
+        process = self.watched(place, command)
+        self.run(place, ["timeout", "1", "strace", "-f", "-o", "calls", "-p",
+                         str(process.pid)])
+        with open(place + "/calls") as file:    # one is cut off at each end
+            value = len(file.readlines()) - 1
+        self.end(process)
+        return value
+
+    def idle(self):
+        commands = {"with 20 workers": [*self.FILE, "-f", "-w", "20",
+                                        "sleep", "1000"]}
+        self.table("context switches in an idle second", commands,
+                   self.switches, 1, "")
+        if shutil.which("strace"):
+            self.table("system calls in an idle second", commands, self.calls,
+                       1, "")
 
     def logs(self):
         """Lines of 50 bytes, as fast as they go."""
-        print("writing a log of 1 GB:")
         line = "yes %s | head -c 1000000000" % ("x" * 49)
         ours = "%s daemonize.py -f -o out/log -e out/log %%s -- sh -c '%s'" % (
             sys.executable, line)
-        times = {}
         rows = {"cat >>": line + " | cat >>out/log",
                 "--log-reopen": ours % "-H",
                 "--log-size 100M --log-keep 20": ours % (
@@ -8923,66 +9046,21 @@ print(sorted(times)[10] * 1000)
                     "--log-size 100M"),
                 "svlogd": line + " | svlogd out",
                 "multilog": line + " | multilog s16777215 out"}
-        for turn in range(3):
-            for name, command in rows.items():
-                if turn and name in ("svlogd", "multilog") or (
-                        not shutil.which(command.split()[-2])
-                        and name == command.split()[-2]):
-                    continue
-                os.mkdir("out")
-                times.setdefault(name, []).append(clock(
-                    lambda: self.run("sh", "-c", command), 1))
-                shutil.rmtree("out")
-        base = median(times["cat >>"])
-        for name, values in times.items():
-            self.row(name, median(values), base)
+        self.table("writing a log of 1 GB", {
+            name: ["sh", "-c", command] for name, command in rows.items()
+            if " " in name or "-" in name or shutil.which(name)},
+            self.logged, 3)
 
-    def starters(self, count=200):
-        print("%d at once, on one pidfile:" % count)
-
-        def all_at_once(*command):
-            began = time.perf_counter()
-            processes = [subprocess.Popen(
-                command, stdin=self.null, stdout=self.null, stderr=self.null,
-                env=self.env) for _ in range(count)]
-            for process in processes:
-                process.wait()
-            return (time.perf_counter() - began) * 1000
-        base = all_at_once(sys.executable, "-c", "pass")
-        self.row("bare interpreters", base)
-        self.row("starters", all_at_once(
-            sys.executable, "daemonize.py", "-p", "p", "--wait", "0",
-            "sleep", "1000"), base)
-        self.run(sys.executable, "daemonize.py", "-p", "p", "--stop")
-
-    def strangers(self, count=20000):
-        """As another user of the machine, if we can be one."""
-        print("%d locks of a stranger in the pidfile, and none:" % count)
-        times = {}
-        for locks in [0, count] * 7:
-            with open("p", "w") as file:
-                file.write("999999999\n")
-            stranger = subprocess.Popen(
-                [sys.executable, *FAST, "-c", IdentityTest.HOSTILE, "p",
-                 json.dumps([[2, locks, 2]]), "0"], env=self.env,
-                stdout=subprocess.PIPE)
-            stranger.stdout.readline()
-            for words in (["-r", "--wait", "0", "sleep", "1000"],
-                          ["--status"], ["--stop"]):
-                times.setdefault((words[0], locks), []).append(clock(
-                    lambda: self.run(sys.executable, "daemonize.py", "-p",
-                                     "p", *words), 1))
-            stranger.kill()
-            stranger.communicate()
-        for action in "-r", "--status", "--stop":
-            base = median(times[action, 0])
-            self.row(action + " without", base)
-            self.row(action + " with them", median(times[action, count]),
-                     base)
+    def logged(self, place, command):
+        os.mkdir(place + "/out")
+        try:
+            return self.wall(place, command)
+        finally:
+            shutil.rmtree(place + "/out")
 
 
 if __name__ == "__main__":
     sys.path.insert(0, HERE)
-    if sys.argv[1:] == ["bench"]:
-        raise SystemExit(Bench().main())
+    if sys.argv[1:2] == ["bench"]:
+        raise SystemExit(Bench(sys.argv[2:]).main())
     unittest.main(testRunner=SideBySide)
