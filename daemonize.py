@@ -297,50 +297,31 @@ def _is_writable(fd: int) -> bool:
 
 
 class _Waiting:
-    """A long wait, shown on a terminal by one line that comes after a
-    second, and that show() takes away when the wait is over.
-    """
+    """A long wait: after a second a person at a terminal is told what for."""
 
     def __init__(self, is_shown: bool = False) -> None:
-        self.is_shown = is_shown and os.isatty(2)
+        self.is_shown = is_shown
         self.began = time.monotonic()
-        self.width = 0
 
-    def until(self, wait: Callable[[float], bool], timeout: float, what: str,
-              limit: float = _FOREVER) -> bool:
-        """wait(timeout), but in steps of a second where it is shown."""
+    def until(self, wait: Callable[[float], bool], timeout: float, what: str
+              ) -> bool:
+        """wait(timeout), and the line, if that has not been written yet."""
         deadline = time.monotonic() + timeout
-        while True:
-            left = deadline - time.monotonic()
-            came = wait(min(left, 1.0) if self.is_shown else left)
-            if came or left <= 1 or not self.is_shown:
-                return came
-            passed = time.monotonic() - self.began
-            total = f" of {limit:g} s" * (passed <= limit < _FOREVER)
-            self.show(f"daemonize: {passed:.0f} s{total}: waiting for "
-                      + _printable(what))
+        told = self.began + 1
+        if self.is_shown and told < deadline:
+            if wait(max(told - time.monotonic(), 0)):
+                return True
+            self.is_shown = False
+            self.tell(f"daemonize: waiting for {_printable(what)}\n")
+        return wait(deadline - time.monotonic())
 
-    def show(self, text: str = "") -> None:
-        """Nothing: the line is over, and is wiped away."""
-        if not self.is_shown or not (text or self.width):
-            return
+    def tell(self, line: str) -> None:
         try:
-            if os.tcgetpgrp(2) != os.getpgrp():
-                return          # in the background: it could be stopped
-        except OSError:
-            pass                # it is not the terminal that controls us
-        try:
-            room = (os.get_terminal_size(2).columns or 80) - 1
-            cells = 1 if text.isascii() else 2      # of a character
-            text = text[:room // cells]
-            width = len(text) * cells
-            line = "\r" + text + " " * (min(self.width, room) - width) + (
-                "\r" * (not text))
-            if _is_writable(2):         # else it is stopped (Ctrl-S)
+            # In the background we could be stopped by it; by Ctrl-S it is
+            if os.tcgetpgrp(2) == os.getpgrp() and _is_writable(2):
                 os.write(2, line.encode(errors="backslashreplace"))
-                self.width = width
         except OSError:
-            self.is_shown = False       # the terminal has gone
+            pass        # it is not the terminal that controls us, or has gone
 
 
 # ---- Other processes ----------------------------------------------------
@@ -590,19 +571,19 @@ class _Group:
 # FD_CLOEXEC; what Python opens has the flag (PEP 446).
 
 def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
-    """Moves a descriptor up to floor, or lower if RLIMIT_NOFILE is low."""
-    # At once, where that is known: another thread may be about to exec
-    dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)      # not in PyPy
-    with _doing("duplicate a descriptor"):
-        try:
-            moved = fcntl.fcntl(fd, dup, floor)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EMFILE):
-                raise
-            moved = fcntl.fcntl(fd, dup, min(floor, _LOWEST))
-        os.set_inheritable(moved, inheritable)
-    os.close(fd)
-    return moved
+    """Moves what is below floor up to it (lower where few may be open)."""
+    if fd < floor:
+        # At once, where that is known: another thread may be about to exec
+        dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)  # not in PyPy
+        with _doing("duplicate a descriptor"):
+            try:
+                moved = fcntl.fcntl(fd, dup, floor)
+            except OSError:     # RLIMIT_NOFILE
+                moved = fcntl.fcntl(fd, dup, min(floor, _LOWEST))
+        os.close(fd)
+        fd = moved
+        os.set_inheritable(fd, inheritable)
+    return fd
 
 
 def _open(path: str, flags: int, mode: int = 0) -> int:
@@ -619,7 +600,7 @@ def _open(path: str, flags: int, mode: int = 0) -> int:
                 os.stat(path).st_mode):
             error.strerror = "nobody reads this FIFO"
         raise
-    return fd if fd > 2 else _lift(fd)
+    return _lift(fd)
 
 
 # As a shell's >>: with O_CREAT the kernel refuses, in sticky directories, what
@@ -671,16 +652,13 @@ def _is_open(fd: int) -> bool:
 
 
 def _is_regular(fd: int) -> bool:
-    try:
-        return stat.S_ISREG(os.fstat(fd).st_mode)
-    except OSError:
-        return False            # of a file server that has trouble
+    return _is_open(fd) and stat.S_ISREG(os.fstat(fd).st_mode)
 
 
 def _fileno(thing: Any) -> int:
-    if not isinstance(thing, int) and not hasattr(thing, "fileno"):
+    fd = getattr(thing, "fileno", lambda: thing)()
+    if not isinstance(fd, int):
         raise TypeError(f"neither a descriptor nor a file: {thing!r}")
-    fd = int(thing if isinstance(thing, int) else thing.fileno())
     if not 0 <= fd < 1 << 31:
         raise ValueError(f"not a descriptor: {fd}")
     with _doing(f"use descriptor {fd}"):
@@ -695,6 +673,9 @@ def _path(path: Any) -> str:
     return text
 
 
+_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+
+
 def _stream(stream: Any) -> int | str | None:
     """/dev/stdout is descriptor 1, whatever that is: a socket, say, or a
     terminal of another user, which could not be opened.
@@ -704,13 +685,10 @@ def _stream(stream: Any) -> int | str | None:
     if not isinstance(stream, (str, bytes, os.PathLike)):
         return _fileno(stream)
     path = _path(stream)
-    name = path[5:] if path.startswith("/dev/") else ""
-    names = ["stdin", "stdout", "stderr"]
-    fd = str(names.index(name)) if name in names else name[3:]
-    if name in names or name.startswith("fd/") and (
-            fd.isascii() and fd.isdigit()):
-        return _fileno(int(fd))
-    return path
+    number = path[8:] if path.startswith("/dev/fd/") else ""
+    if number.isascii() and number.isdigit():
+        return _fileno(int(number))
+    return _fileno(_STANDARD[path]) if path in _STANDARD else path
 
 
 def _absolute(path: str) -> str:
@@ -723,6 +701,18 @@ def _absolute(path: str) -> str:
         return os.path.join(os.getcwd(), path)
 
 
+def _outlive_writers(path: str, fd: int) -> None:
+    """A FIFO that is open for writing, too, does not end with its writers."""
+    try:
+        console = _open(path, os.O_RDWR)
+    except PermissionError:
+        return                  # one that may be read only ends with them
+    # Never what somebody has put there since
+    if os.path.samestat(os.fstat(fd), os.fstat(console)):
+        os.dup2(console, fd, inheritable=False)
+    os.close(console)
+
+
 def _open_stream(wanted: int | str, number: int) -> int:
     """A descriptor over 2 of what is to become 0, 1 or 2."""
     with _doing(f"open {wanted}"):
@@ -730,14 +720,7 @@ def _open_stream(wanted: int | str, number: int) -> int:
             return _lift(os.dup(wanted))
         fd = _open(wanted, _APPEND if number else os.O_RDONLY, 0o640)
         if not number and stat.S_ISFIFO(os.fstat(fd).st_mode):
-            try:
-                console = _open(wanted, os.O_RDWR)  # outlives its writers
-            except PermissionError:
-                pass            # a FIFO that may be read only ends with them
-            else:               # never what somebody has put there since
-                if os.path.samestat(os.fstat(fd), os.fstat(console)):
-                    fd, console = console, fd
-                os.close(console)
+            _outlive_writers(wanted, fd)
         os.set_blocking(fd, True)
     return fd
 
@@ -777,13 +760,10 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
     log is our descriptor of it: its user may have put something else there.
     """
     try:
-        info = os.fstat(log)
-        fd = -1
-        if os.path.samestat(os.stat(path), info):
-            fd = _open(path, os.O_RDONLY)
-        if fd < 0 or not os.path.samestat(os.fstat(fd), info):
-            return ["(it was replaced)"]    # not closed: to close a pidfile
-        with open(fd, "rb") as file:        # would drop our lock on it
+        with open(_open(path, os.O_RDONLY), "rb") as file:
+            info = os.fstat(file.fileno())
+            if not os.path.samestat(info, os.fstat(log)):
+                return ["(it was replaced)"]
             file.seek(max(since, info.st_size - _MOST_WORDS))
             return _lines(file.read())
     except OSError as error:
@@ -1368,7 +1348,6 @@ def _await_ends(targets: list[_Target], timeout: float) -> bool:
 def _end(targets: list[_Target], schedule: list[tuple[int, float]],
          waiting: _Waiting) -> list[tuple[int, float]]:
     """Returns the schedule from where they had ended, or raises (124)."""
-    total = sum(seconds for _, seconds in schedule)
     targets = targets[:]
     rest = schedule[:]
     while rest:
@@ -1377,13 +1356,13 @@ def _end(targets: list[_Target], schedule: list[tuple[int, float]],
             target.signal(number, signal.SIGCONT)       # it may be stopped
         if not targets or waiting.until(
                 lambda left: _await_ends(targets, left), seconds,
-                f"pid {targets[0].pid} to end", total):
+                f"pid {targets[0].pid} to end"):
             break
         del rest[0]
-    waiting.show()
     deaf = [target for target in targets     # but a group that was KILLed
             if target.left is None or target.last != signal.SIGKILL]
     if deaf:
+        total = sum(seconds for _, seconds in schedule)
         raise DaemonizeError(
             "; ".join(target.who() for target in deaf) +
             f" did not end in {total:g} s", 124, deaf[0].pid)
@@ -1737,84 +1716,75 @@ def _notify(message: bytes, address: str) -> None:
 
 # ---- Privileges ---------------------------------------------------------
 
+def _look_up(kind: str, name: str, by_name: Callable[[str], Any],
+             by_number: Callable[[int], Any]) -> tuple[int, Any]:
+    """(number, entry or None); names go before numbers."""
+    try:
+        entry = by_name(name)
+    except KeyError:
+        if not (name.isascii() and name.isdigit()) or int(name) >= 1 << 32:
+            raise DaemonizeError(f"unknown {kind}: {name}") from None
+        try:
+            entry = by_number(int(name))
+        except KeyError:
+            return int(name), None
+    return entry[2], entry
+
+
 class _Identity:
     """A user and group to become, looked up before anything is done."""
 
     def __init__(self, user: User, group: User) -> None:
-        """group beats user's ":group"; names go before numbers."""
+        """group beats user's ":group"."""
         import grp
         import pwd
-        name, _, its_group = str(os.geteuid() if user is None
-                                 else user).partition(":")
+        me = os.geteuid()
+        name, _, its_group = str(me if user is None else user).partition(":")
         if not name or group == "":     # an unset $VARIABLE: not as root
             raise DaemonizeError("a user or group without a name")
-        entry = self._lookup("user", name, pwd.getpwnam, pwd.getpwuid)
-        self.uid = uid = entry[2] if entry else int(name)
         wanted = its_group if group is None else str(group)
-        if not wanted and not entry:
-            raise DaemonizeError(f"uid {uid} has no passwd entry: name a "
-                                 f"group, too ({uid}:GROUP)")
-        self.gid = gid = entry[3] if entry else -1
-        if wanted:
-            found = self._lookup("group", wanted, grp.getgrnam, grp.getgrgid)
-            self.gid = gid = found[2] if found else int(wanted)
-        self.name = name = entry[0] if entry else str(uid)
-        self.known = entry is not None
-        home, shell = entry[5:7] if entry else ("/", "")
-        self.environ = {"HOME": home, "USER": name, "LOGNAME": name,
-                        "SHELL": shell or "/bin/sh"}
-        me = os.geteuid()
-        if me != 0 and (me, os.getegid()) != (uid, gid):
+        self.uid, entry = _look_up("user", name, pwd.getpwnam, pwd.getpwuid)
+        self.is_known = entry is not None
+        if not wanted and not self.is_known:
             raise DaemonizeError(
-                f"cannot become user {name} (uid {uid}, gid {gid}): only "
-                f"root can, and this is user {_user_name(me)}")
+                f"uid {self.uid} has no passwd entry: name a group, too "
+                f"({self.uid}:GROUP)")
+        self.gid = (_look_up("group", wanted, grp.getgrnam, grp.getgrgid)[0]
+                    if wanted else entry.pw_gid)
+        self.name: str = entry.pw_name if entry else str(self.uid)
+        home, shell = entry[5:7] if entry else ("/", "")
+        self.environ = {"HOME": home, "USER": self.name,
+                        "LOGNAME": self.name, "SHELL": shell or "/bin/sh"}
+        if me != 0 and (me, os.getegid()) != (self.uid, self.gid):
+            raise DaemonizeError(
+                f"cannot become user {self.name} (uid {self.uid}, gid "
+                f"{self.gid}): only root can, and this is user "
+                + _user_name(me))
 
-    @staticmethod
-    def _lookup(kind: str, name: str, by_name: Callable[[str], Any],
-                by_number: Callable[[int], Any]) -> Any:
-        """The entry; None for a number that has none."""
-        try:
-            return by_name(name)
-        except KeyError:
-            pass                # then it must be a number
-        if not (name.isascii() and name.isdigit()) or int(name) >= 1 << 32:
-            raise DaemonizeError(f"unknown {kind}: {name}")
-        try:
-            return by_number(int(name))
-        except KeyError:
-            return None
-
-    def has_groups(self, groups: list[int], gid: int) -> bool:
+    def has_groups(self) -> bool:
         """Then the right to change them, which the root of a user namespace
         may lack, is not needed.
 
         There all groups of outside have one number, and no way out.
         """
-        has = {*groups, gid}
-        wanted = {self.gid}
-        if self.known:
-            wanted.update(os.getgrouplist(self.name, self.gid))
+        has = {*os.getgroups(), os.getegid()}
+        wanted = (os.getgrouplist(self.name, self.gid) if self.is_known
+                  else ())
         if _proc("self", "setgroups").strip() == b"deny":
             has.discard(int(_proc("sys/kernel", "overflowgid") or 65534))
-        return has == wanted
+        return has == {self.gid, *wanted}
 
     def assume(self) -> None:
         """Groups, gid, uid: any other order leaves some of root behind."""
-        groups, gid = os.getgroups(), os.getegid()
-        with _doing(f"become user {self.name}"):
-            if os.geteuid() == 0:
-                if not self.has_groups(groups, gid):
-                    if self.known:
+        if os.geteuid() == 0:
+            with _doing(f"become user {self.name}"):
+                if not self.has_groups():
+                    if self.is_known:
                         os.initgroups(self.name, self.gid)
                     else:
                         os.setgroups([self.gid])
                 os.setgid(self.gid)
-                try:
-                    os.setuid(self.uid)
-                except OSError:     # no CAP_SETUID: the caller goes on
-                    os.setgid(gid)
-                    os.setgroups(groups)
-                    raise
+                os.setuid(self.uid)
         for regain in (os.setuid, os.seteuid) if self.uid else ():
             try:
                 regain(0)
@@ -1853,57 +1823,49 @@ def _reset_signals(for_command: bool) -> None:
 
 # ---- The command --------------------------------------------------------
 
-def _why_not(path: str, directory: str) -> tuple[int, str]:
-    """(exit status, reason) against executing path in directory; or (0, "").
-    """
+def _examine(path: str, directory: str) -> None:
+    """Raises what can be seen against executing path in directory."""
     path = os.path.join(directory, path)
-    head = b""
-    try:
-        mode = os.stat(path).st_mode
-        if stat.S_ISDIR(mode):
-            return 126, f"{path} is a directory"
-        if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
-            return 126, f"cannot execute {path}: {os.strerror(errno.EACCES)}"
-        with open(path, "rb") as file:
-            head = file.read(256)
-    except (FileNotFoundError, NotADirectoryError):
-        return 127, ""
-    except OSError:
-        pass                    # executable but not readable: exec decides
+    mode = os.stat(path).st_mode
+    if stat.S_ISDIR(mode):
+        raise DaemonizeError(f"{path} is a directory", 126)
+    if not stat.S_ISREG(mode) or not os.access(path, os.X_OK):
+        raise DaemonizeError(
+            f"cannot execute {path}: {os.strerror(errno.EACCES)}", 126)
+    with open(path, "rb") as file:
+        head = file.read(256)
     # split at blanks only: a \r before the newline is part of the name
     line = head[2:].split(b"\n")[0].split(b"\0")[0].replace(b"\t", b" ")
     interpreter = os.fsdecode(line.strip(b" ").split(b" ")[0])
     if head[:2] == b"#!" and interpreter and not os.path.exists(
             os.path.join(directory, interpreter)):
-        return 127, (f"{path} exists, but its interpreter {interpreter} does "
-                     "not")
-    return 0, ""
+        raise DaemonizeError(
+            f"{path} exists, but its interpreter {interpreter} does not", 127)
 
 
-def _candidates(name: str, directory: str = "") -> list[str]:
-    """Where execvp(3) looks: PATH, in which an empty element is here.
+def _find_command(name: str, directory: str = "") -> str:
+    """Where execvp(3) finds a command in directory; or raises why it fails.
 
-    Less what cannot be entered (root's PATH, after su): it would turn each
-    command that is not found into one that may not be executed.
+    What of PATH cannot be entered (root's, after su) is left out: it would
+    turn each command that is not found into one that may not be executed.
     """
-    if "/" in name or not name:
-        return [name]
-    path = os.environ.get("PATH", os.defpath).split(":")
-    return [os.path.join(element or ".", name) for element in path
-            if os.access(os.path.join(directory, element or "."), os.X_OK)]
-
-
-def _check_command(name: str, directory: str = "") -> None:
-    """Raises what would come of executing name there."""
-    found = [_why_not(candidate, directory)
-             for candidate in _candidates(name, directory)]
-    if (0, "") in found:
-        return
-    for exit_status, reason in found:
-        if reason:
-            raise DaemonizeError(reason, exit_status)
-    import shlex
     path = os.environ.get("PATH", os.defpath)
+    problems = []
+    for found in [name] if "/" in name or not name else [
+            os.path.join(place or ".", name) for place in path.split(":") if
+            os.access(os.path.join(directory, place or "."), os.X_OK)]:
+        try:
+            _examine(found, directory)
+            return found
+        except DaemonizeError as error:
+            problems.append(error)
+        except (FileNotFoundError, NotADirectoryError):
+            pass
+        except OSError:
+            return found        # it cannot be read, say: exec decides
+    if problems:
+        raise problems[0]
+    import shlex
     raise DaemonizeError("command not found: " + (
         os.path.join(directory, name) if "/" in name else
         f"{shlex.quote(name)} (PATH is {path})"), 127)
@@ -1927,24 +1889,20 @@ def _restore_locale() -> None:
 
 def _execute(command: list[str]) -> NoReturn:
     """exec, as execvp(3) does it; raises DaemonizeError."""
-    for candidate in _candidates(command[0]):
+    path = _find_command(command[0])
+    try:
         try:
-            try:
-                os.execv(candidate, command)
-            except OSError as error:
-                if error.errno != errno.ENOEXEC:    # no #! line
-                    raise
-                os.execv("/bin/sh", ["/bin/sh", candidate, *command[1:]])
+            os.execv(path, command)
         except OSError as error:
-            last = error
-            if error.errno not in (errno.ENOENT, errno.ENOTDIR,
-                                   errno.EACCES):
-                break
-    _check_command(command[0])
-    if last.errno == errno.ENOENT:      # an ELF file's ld.so, or a script's
+            if error.errno != errno.ENOEXEC:    # no #! line
+                raise
+            os.execv("/bin/sh", ["/bin/sh", path, *command[1:]])
+    except FileNotFoundError:       # of an ELF file its ld.so, or a script's
         raise DaemonizeError(f"{command[0]} exists, but its interpreter (or "
-                             "that one's) does not", 127)
-    raise DaemonizeError(f"cannot execute {command[0]}: {last.strerror}", 126)
+                             "that one's) does not", 127) from None
+    except OSError as error:
+        raise DaemonizeError(
+            f"cannot execute {command[0]}: {error.strerror}", 126) from error
 
 
 # ---- The logs that the supervisor writes --------------------------------
@@ -3104,7 +3062,7 @@ class _Start:
             with _doing(f"change directory to {_path(chdir)}"):
                 os.stat(os.path.join(self.chdir, "."))
         if command:
-            _check_command(command[0], self.chdir or "")
+            _find_command(command[0], self.chdir or "")
 
     def who(self) -> str:
         return self.command[0] if self.command else "the daemon"
@@ -4216,54 +4174,41 @@ def _status_of(function: Callable[[], object]) -> int:
                 return code & 0xff if abs(code) < 1 << 31 else 0xff
             print(code, file=sys.stderr)
         except BaseException:
-            try:
-                sys.excepthook(*sys.exc_info())
-            except SystemExit:      # TERM
-                raise
-            except BaseException:   # a program's own, which is broken
-                sys.__excepthook__(*sys.exc_info())
+            sys.excepthook(*sys.exc_info())
     except BaseException:   # stderr is closed, or on a full disk: the status
         return _SELF.killed or 1    # alone can tell; or TERM came once more
     return 1
 
 
-def _register_library_exits() -> None:
-    """The atexit handlers that end what target may begin with modules of the
-    standard library that the program has imported: they are the worker's.
-    """
-    import atexit
-    for module, name in (("logging", "shutdown"),
-                         ("multiprocessing.util", "_exit_function"),
-                         ("concurrent.futures.process", "_python_exit"),
-                         ("concurrent.futures.thread", "_python_exit")):
-        function = getattr(sys.modules.get(module), name, None)
-        if function:
-            atexit.register(function)
-    # What the supervisor's program has begun is not the worker's to end
-    processes: Any = sys.modules.get("multiprocessing.process")
-    if processes:
-        processes._children.clear()
-    finalize: Any = getattr(sys.modules.get("weakref"), "finalize", None)
-    if finalize:        # the first of target's own registers itself again
-        finalize._registry.clear()
-        finalize._registered_with_atexit = False
+def _library_exits() -> list[Callable[[], object]]:
+    """What ends what target has begun with the standard library."""
+    modules: Any = sys.modules
+    return [modules["weakref"].finalize._exitfunc] + [
+        getattr(modules[module], name) for module, name in (
+            ("concurrent.futures.thread", "_python_exit"),
+            ("concurrent.futures.process", "_python_exit"),
+            ("multiprocessing.util", "_exit_function"),
+            ("logging", "shutdown")) if module in modules]
 
 
 def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
     """In a worker: target, and the end that an interpreter would have.
 
-    But for the atexit handlers of the supervisor's program, which are not
-    the worker's to run.
+    But for the atexit handlers of the supervisor's program, and for what
+    that has begun: they are not the worker's to run, or to end.
     """
     import atexit
     import threading
+    modules: Any = sys.modules
 
     def begin() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         target()
 
     atexit._clear()
-    _register_library_exits()
+    modules["weakref"].finalize._registry.clear()
+    if "multiprocessing.process" in modules:
+        modules["multiprocessing.process"]._children.clear()
     if signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL,
                                             _SELF.exit_on_sigterm):
         signal.signal(signal.SIGTERM, _SELF.exit_as_worker)
@@ -4272,7 +4217,7 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
         exit_status = _status_of(begin)
         _SELF.killed = 0        # target may have made a good end of it
         for step in (threading._shutdown,  # type: ignore[attr-defined]
-                     atexit._run_exitfuncs, _flush):
+                     atexit._run_exitfuncs, *_library_exits(), _flush):
             ended = _status_of(step)
             exit_status = exit_status or ended
         _SELF.is_over = True    # or it would raise past os._exit()
@@ -4292,15 +4237,15 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
     # Here for the workers, whose user may not be able to read them
     import atexit  # noqa: F401
     import threading  # noqa: F401
+    import weakref  # noqa: F401
     _flush()
+    # Here, or each worker's logging.shutdown() does it
     logging: Any = sys.modules.get("logging")
-    for known in logging._handlerList[:] if logging else ():
-        handler = known()
-        try:                    # here, or each worker's shutdown() does it
-            if handler:
-                handler.flush()
-        except (OSError, ValueError):
-            pass                # its stream is closed: as shutdown() has it
+    for handler in logging._handlerList[:] if logging else ():
+        try:
+            handler().flush()
+        except (AttributeError, OSError, ValueError):
+            pass        # it is gone, or its stream closed: as shutdown() does
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
     became = _SELF.start
     logs = _logs_of(policy, became.log_paths if became else (None, None),
