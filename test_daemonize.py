@@ -8104,39 +8104,45 @@ class WaitingTest(NotifyTestCase):
         wait_until(look, what=pattern)
         return seen
 
-    def finish(self, pid, terminal, seen, line):
-        """The line is gone in the end: written over with blanks."""
-        _, status = os.waitpid(pid, 0)
-        seen = self.see(terminal, rb"\r +\r\Z", seen).split(b"\r")
-        self.assertEqual(seen[0], b"")
-        self.assertRegex(seen[1], line)
-        self.assertRegex(seen[-2], rb"\A +\Z")
-        self.assertGreaterEqual(len(seen[-2]), len(seen[-3]))
-        return status
+    def await_line(self, pid, terminal, pattern, then):
+        """After a second it is there, and then() ends what is awaited: it
+        was written once, and nothing else.
+        """
+        line = rb"daemonize: waiting for " + pattern + rb"\r\n"
+        seen = self.see(terminal, line)
+        time.sleep(1.5)
+        then()
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        with contextlib.suppress(OSError):      # EIO: it has ended
+            seen += os.read(terminal, 4096)
+        self.assertRegex(seen, rb"\A" + line + rb"\Z")
 
     def test_one_line_on_a_terminal_and_nothing_elsewhere(self):
         steps = self.service("deaf", "STATUS=x", "await go", "READY=1")
         script = self.launch(*steps)
         quiet = self.on_terminal("-qp", self.path("q"), "--notify-await",
                                  *steps)
-        pid, terminal = self.on_terminal(
-            "-p", self.path("r"), "--notify-await", *steps)
-        line = rb"daemonize: \d+ s of 60 s: waiting for "
-        seen = self.see(terminal, line)
-        self.touch("go")
-        self.assertEqual(self.finish(pid, terminal, seen, line), 0)
+        shown = self.on_terminal("-p", self.path("r"), "--notify-await",
+                                 *steps)
+        self.await_line(*shown, rb"\S+ to be ready",
+                        lambda: self.touch("go"))
         self.assertEqual(os.waitpid(quiet[0], 0)[1], 0)
         with contextlib.suppress(OSError):
             self.assertEqual(os.read(quiet[1], 100), b"")
         self.ends(script, 0)
         daemon = self.pid()
-        pid, terminal = self.on_terminal(
-            "-p", self.p, "--stop", "--retry", "TERM/300/KILL/5.5")
-        line = (rb"daemonize: \d+ s of 305.5 s: waiting for pid %d to end" %
-                daemon)
-        seen = self.see(terminal, line)
-        os.kill(daemon, signal.SIGKILL)
-        self.assertEqual(self.finish(pid, terminal, seen, line), 0)
+        self.await_line(
+            *self.on_terminal("-p", self.p, "--stop", "--retry",
+                              "TERM/300/KILL/5"),
+            rb"pid %d to end" % daemon,
+            lambda: os.kill(daemon, signal.SIGKILL))
+
+    def test_a_short_wait_is_silent(self):
+        self.ok("-p", self.p, "sleep", "1000")
+        pid, terminal = self.on_terminal("-p", self.p, "--stop")
+        self.assertEqual(os.waitpid(pid, 0)[1], 0)
+        with contextlib.suppress(OSError):
+            self.assertEqual(os.read(terminal, 4096), b"")
 
     def test_the_workers_of_a_killed_supervisor(self):
         self.ok("-p", self.p, "-r", "--wait", "0", "sh", "-c",
@@ -8145,54 +8151,21 @@ class WaitingTest(NotifyTestCase):
         worker = self.workers()[0][1]
         os.kill(self.pid(), signal.SIGKILL)
         wait_until(lambda: not self.is_running())
-        pid, terminal = self.on_terminal("-p", self.p, "--stop", "-R",
-                                         "TERM/300.3/KILL/9")
-        line = rb"daemonize: \d+ s of 309.3 s: waiting for pid %d to end"
-        seen = self.see(terminal, line % worker)
-        os.kill(worker, signal.SIGKILL)
-        self.assertEqual(
-            self.finish(pid, terminal, seen, line % worker), 0)
+        self.await_line(
+            *self.on_terminal("-p", self.p, "--stop", "-R", "TERM/1.2/KILL/9"),
+            rb"pid %d to end" % worker, lambda: None)
 
-    def test_a_terminal_that_gets_narrower_and_wide_characters(self):
-        import pty
-        import termios
-
-        import daemonize
-        master, slave = pty.openpty()
-        self.addCleanup(os.close, master)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.dup2(slave, 2)
-                waiting = daemonize._Waiting(True)
-                for columns, text in ((80, "a" * 60), (20, "b" * 60),
-                                      (20, "\u65e5" * 60), (20, "")):
-                    fcntl.ioctl(2, termios.TIOCSWINSZ,
-                                struct.pack("4H", 9, columns, 0, 0))
-                    waiting.show(text)
-            finally:
-                os._exit(0)
-        os.waitpid(pid, 0)
-        os.close(slave)
-        seen = b""
-        with contextlib.suppress(OSError):      # EIO: that was all
-            while True:
-                seen += os.read(master, 9999)
-        self.assertEqual(seen.decode().split("\r"), [
-            "", "a" * 60, "b" * 19, "\u65e5" * 9 + " ", " " * 18, ""])
-
-    def test_verbose_takes_the_line_away_first(self):
+    def test_verbose_shows_the_status_below_the_line(self):
         pid, terminal = self.on_terminal(
             "-vp", self.p, "--notify-await", *self.service(
                 "await go", "STATUS=half\nREADY=1"))
         seen = self.see(terminal, b"waiting for")
         self.touch("go")
-        seen = self.see(terminal, rb"started, pid \d+", seen)
+        seen = self.see(terminal, rb"started, pid \d+\r\n", seen)
         os.waitpid(pid, 0)
-        self.assertRegex(seen, rb"waiting for [^\r]*\r +\r"
+        self.assertRegex(seen, rb"\Adaemonize: waiting for [^\r\n]*\r\n"
                          rb"daemonize: status: half\r\n"
-                         rb"(\rdaemonize: [^\r]*)*(\r +\r)?"
-                         rb"daemonize: started, pid \d+")
+                         rb"daemonize: started, pid \d+\r\n\Z")
 
     def test_a_start_that_waits_for_the_pidfile(self):
         self.write("p", "")
@@ -8200,13 +8173,10 @@ class WaitingTest(NotifyTestCase):
         self.write("program.py", "import daemonize, sys\n"
                    "daemonize._CHANGE_TIMEOUT = 1000\n"
                    "sys.exit(daemonize.main(sys.argv[1:]))\n")
-        pid, terminal = self.on_terminal(
-            "-p", self.p, "--wait", "0", "--", "sleep", "1000",
-            cli=[sys.executable, "program.py"])
-        line = rb"daemonize: \d+ s: waiting for the start of sleep"
-        seen = self.see(terminal, line)
-        os.kill(holder, signal.SIGKILL)
-        self.assertEqual(self.finish(pid, terminal, seen, line), 0)
+        self.await_line(
+            *self.on_terminal("-p", self.p, "--wait", "0", "--", "sleep",
+                              "1000", cli=[sys.executable, "program.py"]),
+            rb"the start of sleep", lambda: os.kill(holder, signal.SIGKILL))
 
     def test_in_the_background_it_is_silent(self):
         """A job that writes to the terminal might be stopped."""
