@@ -2507,12 +2507,16 @@ class _Worker:
             pass                # a thread of the program has reaped it
 
 
+def _numbers(names: str) -> set[int]:
+    return {_signal_number(name) for name in names.split()}
+
+
 class _Crew:
     """The workers, as they are: it forks them, and learns of their ends."""
 
     def __init__(self, policy: _Policy, held: _PidFile | None, logs: _Logs,
-                 identity: _Identity | None, start: _Start | None,
-                 body: Callable[[_Worker], None] | None) -> None:
+                 identity: _Identity | None, start: _Start | None = None,
+                 body: Callable[[_Worker], None] | None = None) -> None:
         """start has the command, and the launcher's pipes.
 
         body is called in the workers of a program instead.
@@ -2534,17 +2538,12 @@ class _Crew:
 
     def catch(self) -> None:
         """From here on signals are noted, and wake the loop."""
-        ours = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP,
-                signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2,
-                signal.SIGWINCH}
-        others: set[int] = {
-            signal.SIGKILL, signal.SIGSTOP, signal.SIGTTIN, signal.SIGTTOU,
-            signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL,
-            signal.SIGABRT, signal.SIGTRAP, signal.SIGSYS, signal.SIGPIPE,
-            signal.SIGXFSZ}
+        ours = _numbers("CHLD TERM INT HUP QUIT USR1 USR2 WINCH")
+        others = _numbers("KILL STOP TTIN TTOU SEGV BUS FPE ILL ABRT TRAP SYS"
+                          " PIPE XFSZ")
         realtime = {number for number in _all_signals() if number > 31}
         if not self.policy.is_proxy:
-            others |= {signal.SIGTSTP, signal.SIGCONT, *realtime}
+            others |= {*_numbers("TSTP CONT"), *realtime}
         # None is C's, and could not be put back; those that the program
         # handles itself it goes on to handle
         self.caught = _Caught([
@@ -2714,19 +2713,16 @@ class _Supervisor:
     next_step = 0.0
     pause = 0.001                       # between two looks at what is left
 
-    def __init__(self, policy: _Policy, held: _PidFile | None, logs: _Logs,
-                 identity: _Identity | None = None,
-                 start: _Start | None = None,
-                 body: Callable[[_Worker], None] | None = None) -> None:
-        self.policy = policy
-        self.logs = logs
-        logs.guard(held)
-        self.crew = _Crew(policy, held, logs, identity, start, body)
-        self.workers = self.crew.workers
-        self.start = start
+    def __init__(self, crew: _Crew) -> None:
+        self.crew = crew
+        self.policy = crew.policy
+        self.workers = crew.workers
+        self.logs = crew.logs
+        self.logs.guard(crew.held)
+        self.steps = [*self.policy.schedule, (int(signal.SIGKILL), _FOREVER)]
         # As long as the launcher judges
+        start = crew.start
         self.heard_by = start if start and not start.foreground else None
-        self.steps = [*policy.schedule, (int(signal.SIGKILL), _FOREVER)]
 
     def run(self) -> None:
         """Returns when all is over, or in a worker whose body has returned.
@@ -2798,8 +2794,8 @@ class _Supervisor:
             worker.end_report()
         if not self.is_up and all(worker.is_up for worker in self.workers):
             self.is_up = True
-            if self.start and not self.failure:
-                self.start.let_go()
+            if self.crew.start and not self.failure:
+                self.crew.start.let_go()
             if self.heard_by and not self.failure:
                 self.heard_by.told.tell("running", *[
                     worker.pid for worker in self.workers])
@@ -3168,7 +3164,8 @@ class _Start:
             os.open(os.devnull, os.O_RDWR)
         logs = _logs_of(policy, self.log_paths, os.path.basename(
             self.command[0]), self.foreground)
-        supervisor = _Supervisor(policy, self.held, logs, self.identity, self)
+        supervisor = _Supervisor(_Crew(policy, self.held, logs, self.identity,
+                                       self))
         try:
             with _doing("go on supervising"):
                 supervisor.run()
@@ -3422,7 +3419,8 @@ class _Starter:
 
     def fail(self) -> None:
         """The start has failed: nothing of it is left."""
-        failures = self.clean_up(self.end_gently)
+        self.end_gently()
+        failures = self.clean_up()
         self.start.reports.tell("failed", self.last_words(), failures)
 
     def last_words(self) -> list[list[str] | None]:
@@ -3433,14 +3431,14 @@ class _Starter:
                 for path, fd, size in zip(
                     start.log_paths, start.opened[1:], self.sizes[1:])]
 
-    def clean_up(self, *first: Callable[[], None]) -> list[str]:
+    def clean_up(self) -> list[str]:
         """After a failure: no process and no pidfile is left.
 
         Returns what could not be done.
         """
         failures = []
-        for step in (*first, self.end_daemon, _kill_session,
-                     self.end_workers, self.remove_pidfile):
+        for step in (self.end_daemon, _kill_session, self.end_workers,
+                     self.remove_pidfile):
             try:
                 step()
             except (OSError, DaemonizeError) as error:
@@ -4260,9 +4258,9 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
             _run(target, supervisor.crew.mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.crew.mask)
 
-    supervisor = _Supervisor(
+    supervisor = _Supervisor(_Crew(
         policy, _SELF.pidfile if _SELF.is_daemon() else None, logs, identity,
-        start, body)
+        start, body))
     supervisor.run()
     return supervisor
 
