@@ -272,14 +272,12 @@ def _poll(condition: Callable[[], bool], timeout: float) -> bool:
     """Waits for what no descriptor announces; False if it does not come."""
     deadline = time.monotonic() + timeout
     pause = 0.001
-    while True:
-        is_last = time.monotonic() >= deadline
-        if condition():         # looked at after the clock: not before a pause
+    while time.monotonic() < deadline:
+        if condition():
             return True
-        if is_last:
-            return False
         time.sleep(pause)
         pause = min(pause * 2, 0.02)
+    return condition()      # once more after the clock: sleep() may take long
 
 
 def _await_readable(timeout: float, *fds: int) -> bool:
@@ -571,19 +569,21 @@ class _Group:
 # FD_CLOEXEC; what Python opens has the flag (PEP 446).
 
 def _lift(fd: int, floor: int = 3, inheritable: bool = False) -> int:
-    """Moves what is below floor up to it (lower where few may be open)."""
-    if fd < floor:
-        # At once, where that is known: another thread may be about to exec
-        dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)  # not in PyPy
-        with _doing("duplicate a descriptor"):
-            try:
-                moved = fcntl.fcntl(fd, dup, floor)
-            except OSError:     # RLIMIT_NOFILE
-                moved = fcntl.fcntl(fd, dup, min(floor, _LOWEST))
-        os.close(fd)
-        fd = moved
-        os.set_inheritable(fd, inheritable)
-    return fd
+    """Moves a descriptor that is below floor, or is to be inheritable, up to
+    floor; or lower if RLIMIT_NOFILE is low.
+    """
+    if fd >= floor and not inheritable:
+        return fd
+    # At once, where that is known: another thread may be about to exec
+    dup = getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD)      # not in PyPy
+    with _doing("duplicate a descriptor"):
+        try:
+            moved = fcntl.fcntl(fd, dup, floor)
+        except OSError:
+            moved = fcntl.fcntl(fd, dup, min(floor, _LOWEST))
+    os.set_inheritable(moved, inheritable)
+    os.close(fd)
+    return moved
 
 
 def _open(path: str, flags: int, mode: int = 0) -> int:
@@ -620,14 +620,13 @@ def _descriptors() -> Iterable[int]:
         return range(4096)
 
 
-def _inheritable_descriptors() -> dict[int, tuple[int, int]]:
-    """{descriptor: (device, inode)} of those above 2 without FD_CLOEXEC."""
+def _inheritable_descriptors() -> dict[int, os.stat_result]:
+    """Those above 2 without FD_CLOEXEC, and what they are."""
     found = {}
     for fd in _descriptors():
         try:
             if fd > 2 and os.get_inheritable(fd):
-                info = os.fstat(fd)
-                found[fd] = (info.st_dev, info.st_ino)
+                found[fd] = os.fstat(fd)
         except OSError:
             pass                # it was the listing's own, or is not open
     return found
@@ -637,9 +636,9 @@ _INHERITED = _inheritable_descriptors() if _POSIX else {}
 
 
 def _close_inherited(keep: Iterable[int]) -> None:
-    now = _inheritable_descriptors()
-    for fd, identity in _INHERITED.items():
-        if fd not in keep and now.get(fd) == identity:
+    for fd, info in _inheritable_descriptors().items():
+        if fd in _INHERITED and fd not in keep and os.path.samestat(
+                info, _INHERITED[fd]):
             os.close(fd)
 
 
@@ -673,7 +672,8 @@ def _path(path: Any) -> str:
     return text
 
 
-_STANDARD = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
+_LINKS = {"/dev/stdin": "/dev/fd/0", "/dev/stdout": "/dev/fd/1",
+          "/dev/stderr": "/dev/fd/2"}
 
 
 def _stream(stream: Any) -> int | str | None:
@@ -685,10 +685,10 @@ def _stream(stream: Any) -> int | str | None:
     if not isinstance(stream, (str, bytes, os.PathLike)):
         return _fileno(stream)
     path = _path(stream)
-    number = path[8:] if path.startswith("/dev/fd/") else ""
-    if number.isascii() and number.isdigit():
-        return _fileno(int(number))
-    return _fileno(_STANDARD[path]) if path in _STANDARD else path
+    directory, name = os.path.split(_LINKS.get(path, path))
+    if directory == "/dev/fd" and name.isascii() and name.isdigit():
+        return _fileno(int(name))
+    return path
 
 
 def _absolute(path: str) -> str:
@@ -736,10 +736,9 @@ def _redirect(opened: Sequence[int]) -> None:
 def _close(*fds: int) -> None:
     for fd in fds:
         try:
-            if fd >= 0:
-                os.close(fd)
+            os.close(fd)
         except OSError:
-            pass        # closed it is; what a disk tells then is the writer's
+            pass        # it is -1, or closed all the same: a full disk, say
 
 
 def _write(fd: int, text: str) -> None:
@@ -4198,11 +4197,6 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
     import atexit
     import threading
     modules: Any = sys.modules
-
-    def begin() -> None:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        target()
-
     atexit._clear()
     modules["weakref"].finalize._registry.clear()
     if "multiprocessing.process" in modules:
@@ -4212,7 +4206,8 @@ def _run(target: Callable[[], object], mask: Iterable[int]) -> NoReturn:
         signal.signal(signal.SIGTERM, _SELF.exit_as_worker)
     exit_status = 0
     try:
-        exit_status = _status_of(begin)
+        exit_status = _status_of(lambda: signal.pthread_sigmask(
+            signal.SIG_SETMASK, mask)) or _status_of(target)
         _SELF.killed = 0        # target may have made a good end of it
         for step in (threading._shutdown,  # type: ignore[attr-defined]
                      atexit._run_exitfuncs, *_library_exits(), _flush):
