@@ -1687,10 +1687,13 @@ class _NotifySocket:
                 text, extras, _, _ = self.socket.recvmsg(
                     1 << 16, socket.CMSG_SPACE(12) if _ABSTRACT else 0,
                     socket.MSG_DONTWAIT)
-                credentials = [content for _, kind, content in extras
-                               if kind != socket.SCM_RIGHTS]
-                pid = (struct.unpack_from("i", credentials[0])[0]
-                       if credentials else -1 if _ABSTRACT else 0)
+                pid = -1 if _ABSTRACT else 0
+                for _, kind, content in extras:
+                    if kind != socket.SCM_RIGHTS:       # SCM_CREDENTIALS
+                        pid = struct.unpack_from("i", content)[0]
+                    else:       # a command, which has the socket, made room
+                        _close(*struct.unpack(f"{len(content) // 4}i",
+                                              content[:len(content) & ~3]))
                 messages.append((pid, dict(
                     line.partition("=")[::2] for line in text.decode(
                         "utf-8", "backslashreplace").split("\n"))))
@@ -3269,6 +3272,8 @@ class _Starter:
         try:
             if problem:
                 start.reports.tell_error(problem, self.clean_up())
+            else:
+                self.linger()
         finally:
             if start.notify:
                 start.notify.remove()
@@ -3385,10 +3390,15 @@ class _Starter:
             start.notify.drop()
             start.notify.remove()
             start.notify = None
-        stays = self.is_stopped(os.WNOHANG)
-        start.reports.tell("left", note, stays)
+        start.reports.tell("left", note, self.is_stopped(os.WNOHANG))
+
+    def linger(self) -> None:
+        """When the launcher has left: as long as the daemon is stopped.
+
+        With nothing open that somebody waits for the end of.
+        """
         signal.set_wakeup_fd(-1)
-        for fd in _descriptors():       # of all that somebody may wait for
+        for fd in _descriptors():
             os.closerange(max(fd, 3), fd + 1)
         while self.is_stopped(os.WNOHANG):
             self.is_stopped(os.WCONTINUED)
@@ -3983,9 +3993,11 @@ class _Self:
                 lines = traceback.format_exception(kind, error, where)
             except Exception:       # of an exception that is itself broken
                 lines = [f"{kind.__name__}, whose traceback is in the log"]
-            # Of workers, which may write at once, what a pipe keeps together
-            most = _LONGEST_MESSAGE if self.task is None else 1000
-            self.told.tell("traceback", "".join(lines)[-most:])
+            text = "".join(lines)
+            if self.task is not None:   # they may write at once: as much as
+                text = text.encode("ascii", "backslashreplace")[    # a pipe
+                    -1900:].decode()                        # keeps together
+            self.told.tell("traceback", text[-_LONGEST_MESSAGE:])
 
     def address(self) -> str:
         """Where to notify, also if the program has cleared its environment.

@@ -772,18 +772,15 @@ class TruthTest(DaemonTestCase):
     def test_a_start_that_ends_stopped_is_left_stopped(self):
         """The starter's leaving must not orphan a stopped process group."""
         reader, writer = os.pipe()
-        self.assertEqual(self.python(
-            "import daemonize, sys, time\n"
-            "plain = daemonize._Start.await_end\n"
-            "def await_end(self, timeout):\n"
-            "    while daemonize._proc_stat(self.daemon)[0] != b'T':\n"
-            "        time.sleep(0.01)\n"
-            "    return plain(self, timeout)\n"
-            "daemonize._Start.await_end = await_end\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n",
-            "-p", self.p, "-o", self.log, "sh", "-c",
-            "trap 'echo HUP' HUP; echo up; kill -STOP $$; echo on; "
-            "exec sleep 1000", pass_fds=[writer]), (0, "", ""))
+        self.write("patient.py", NotifyTestCase.PATIENT % self.path("stopped")
+                   + "import daemonize\n"
+                   "sys.exit(daemonize.main(sys.argv[1:]))\n")
+        self.assertEqual(self.call(
+            [sys.executable, "patient.py", "-p", self.p, "-o", self.log, "sh",
+             "-c", "trap 'echo HUP' HUP; echo up; (until grep -q ') T' "
+             "/proc/$$/stat; do sleep 0.01; done; touch stopped) & "
+             "kill -STOP $$; echo on; exec sleep 1000"], pass_fds=[writer]),
+            (0, "", ""))
         os.close(writer)
         with open(reader) as pipe:          # the starter keeps nothing open
             self.assertEqual(pipe.read(), "")
@@ -1293,15 +1290,15 @@ def slow(owner, name):
         time.sleep(0.05)
         return result
     setattr(owner, name, widened)
-slow(*(daemonize._PidFile, sys.argv[1]) if hasattr(daemonize._PidFile,
-     sys.argv[1]) else (daemonize._Start, sys.argv[1]))
+import fcntl
+slow(fcntl if hasattr(fcntl, sys.argv[1]) else os, sys.argv[1])
 os._exit(daemonize.main(sys.argv[2:]))
 """
 
     def test_races_with_every_window_widened(self):
         self.write("widened.py", self.WIDENED)
-        for step in ("acquire", "hold", "write", "unlock", "is_current",
-                     "register", "lock", "judge", "complete"):
+        for step in ("lockf", "fcntl", "fork", "pwrite", "ftruncate", "utime",
+                     "lstat", "unlink", "execv"):
             with self.subTest(step=step):
                 starters = [
                     self.popen([sys.executable, "-S", "-c",
@@ -1475,19 +1472,23 @@ os._exit(daemonize.main(sys.argv[2:]))
         self.assert_nothing_left()
 
     def test_a_starter_killed_at_any_step_leaves_no_daemon(self):
-        for step in ("acquire", "register", "write", "unlock"):
+        for step in "lock", "fork", "pwrite", "ftruncate", "utime", "unlock":
             with self.subTest(step=step):
                 self.write("killed.py", (
-                    "import daemonize, os, signal, sys\n"
-                    "owner = (daemonize._PidFile if hasattr("
-                    "daemonize._PidFile, %r) else daemonize._Start)\n"
-                    "plain = getattr(owner, %r)\n"
+                    "import fcntl, os, signal, sys\n"
+                    "owner = fcntl if %r.endswith('lock') else os\n"
+                    "name = 'lockf' if owner is fcntl else %r\n"
+                    "plain = getattr(owner, name)\n"
                     "def killed(*args):\n"
-                    "    if %r == 'unlock': plain(*args)\n"
-                    "    os.kill(os.getpid(), signal.SIGKILL)\n"
-                    "setattr(owner, %r, killed)\n"
+                    "    result = plain(*args)\n"
+                    "    if os.getsid(0) == os.getpid() and (\n"
+                    "            %r != 'unlock' or args[1] == fcntl.LOCK_UN):\n"
+                    "        os.kill(os.getpid(), signal.SIGKILL)\n"
+                    "    return result\n"
+                    "setattr(owner, name, killed)\n"
+                    "import daemonize\n"
                     "os._exit(daemonize.main(sys.argv[1:]))\n"
-                    % ((step,) * 4)))
+                    % (step, step, step)))
                 status, _, err = self.call(
                     [sys.executable, "killed.py", "-p", self.p, "--wait",
                      "0", "sleep", "1000"])
@@ -4196,33 +4197,32 @@ class SupervisorSignalsTest(SupervisedTestCase):
                 os.remove(self.path("w.%d" % number))
 
     def test_a_death_that_is_known_already_is_no_success(self):
-        self.assertEqual(self.python(
-            "import daemonize\n"
-            "supervisor = daemonize._Supervisor(daemonize._Policy(), None,\n"
-            "                                   daemonize._Logs())\n"
-            "supervisor.workers[0].due = float('inf')\n"
-            "supervisor.trial = 0\n"
-            "def reap():\n"
-            "    supervisor.is_wanted = is_wanted\n"
-            "supervisor.reap = reap\n"
-            "supervisor.is_needed = lambda: True\n"
-            "for is_wanted in False, True:\n"
-            "    supervisor.is_wanted = True\n"
-            "    supervisor.reconcile()\n"
-            "    print(supervisor.is_settled)\n"), (0, "False\nTrue\n", ""))
+        """To a supervisor that gets no processor until --wait is over."""
+        self.fails(125, "sh exited with status 3 after .*", "-p", self.p, "-r",
+                   "sh", "-c", "kill -STOP $PPID; "
+                   "(sleep 0.5; kill -CONT $PPID) & exit 3")
+        self.assert_nothing_left()
+
+    # The supervisor goes on when the worker that it has forked is dead
+    LATE = (
+        "import os, sys\n"
+        "plain = os.setpgid\n"
+        "def late(pid, group):\n"
+        "    try:\n"
+        "        plain(pid, group)\n"
+        "    finally:\n"
+        "        while pid and ') Z' not in open(\n"
+        "                '/proc/%d/stat' % pid).read():\n"
+        "            pass\n"
+        "os.setpgid = late\n"
+        "import daemonize\n"
+        "sys.exit(daemonize.main(sys.argv[1:]))\n")
 
     @unittest.skipUnless(LINUX, "needs /proc, to see a zombie")
     def test_a_crash_loop_without_a_pause_holds_no_start_up(self):
         """Though at each moment there is a death not yet heeded."""
         self.assertEqual(self.python(
-            "import daemonize, sys\n"
-            "plain = daemonize._Supervisor.spawn\n"
-            "def spawn(self, worker):\n"
-            "    plain(self, worker)\n"
-            "    while daemonize._proc_stat(worker.pid)[0] != b'Z':\n"
-            "        pass\n"
-            "daemonize._Supervisor.spawn = spawn\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n",
+            self.LATE,
             "-p", self.p, "-w", "2", "--wait", "0", "--respawn-delay", "0",
             "--", "sh", "-c", "exit 1"), (0, "", ""))
         self.stop()
@@ -4230,17 +4230,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
     @unittest.skipUnless(LINUX, "needs /proc, to see a zombie")
     def test_wait_0_and_a_death_before_all_else(self):
         """Of a supervisor that gets no processor until then."""
-        self.write("late.py", (
-            "import daemonize, sys\n"
-            "plain = daemonize._Supervisor.await_event\n"
-            "def await_event(self):\n"
-            "    for worker in self.workers:\n"
-            "        while worker.pid and daemonize._proc_stat(\n"
-            "                worker.pid)[0] != b'Z':\n"
-            "            pass\n"
-            "    plain(self)\n"
-            "daemonize._Supervisor.await_event = await_event\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        self.write("late.py", self.LATE)
         self.script("broken", "#!/no/such/interpreter\n")
         for option in "-H", "-r", "-w2":
             late = [sys.executable, "late.py", "-p", self.p, "-o", "log",
@@ -4252,17 +4242,6 @@ class SupervisorSignalsTest(SupervisedTestCase):
             wait_until(lambda: not os.path.exists(self.p))
             os.remove(self.path("w.0"))
             self.assertEqual(self.call([*late, "./broken"])[0], 127, option)
-
-    def test_a_signal_before_it_sleeps_wakes_the_loop(self):
-        """PyPy may run a handler after its wake-up byte was read."""
-        self.assertEqual(self.python(
-            "import daemonize, signal\n"
-            "supervisor = daemonize._Supervisor(daemonize._Policy(), None,\n"
-            "                                   daemonize._Logs())\n"
-            "supervisor.listen()\n"
-            "supervisor.workers[0].due = float('inf')\n"
-            "supervisor.note(signal.SIGHUP, None)\n"
-            "supervisor.await_event()\n", timeout=30), (0, "", ""))
 
     def test_a_stopped_worker_is_ended(self):
         self.supervise("-r", "--retry", "TERM/60")
@@ -6886,6 +6865,8 @@ def follow(step):
         forked(rest, lambda: follow(rest), barrier)
     elif verb == "setsid":
         forked(rest, os.setsid, lambda: follow(rest))
+    elif verb == "mode":
+        assert oct(os.stat(os.environ["NOTIFY_SOCKET"]).st_mode).endswith(rest)
     elif verb == "deaf":
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
     elif verb == "last":
@@ -6912,21 +6893,18 @@ while True:
         self.write("service.py", self.SERVICE)
         return ("--", sys.executable, *FAST, self.path("service.py"), *steps)
 
-    # Its time is not over before that: an expression of what it has heard
+    # Time stands still until that file is there
     PATIENT = (
-        "import daemonize as module, os, sys\n"
-        "hears = module._Start.hears\n"
-        "def late(self, *sources):\n"
-        "    while not (%s):\n"
-        "        if module._await_readable(0.05, *[\n"
-        "                source.fileno() for source in sources]):\n"
-        "            return True\n"
-        "    return hears(self, *sources)\n"
-        "module._Start.hears = late\n")
+        "import os, sys, time\n"
+        "plain = time.monotonic\n"
+        "began = plain()\n"
+        "time.monotonic = lambda: (\n"
+        "    plain() if os.path.exists(%r) else began)\n")
 
-    def patient(self, heard, timeout, *args):
-        self.write("patient.py", self.PATIENT % heard +
-                   "sys.exit(module.main(sys.argv[1:]))\n")
+    def patient(self, name, timeout, *args):
+        self.write("patient.py", self.PATIENT % self.path(name) +
+                   "import daemonize\n"
+                   "sys.exit(daemonize.main(sys.argv[1:]))\n")
         return self.popen([
             sys.executable, "patient.py", "-p", self.p, "--notify-await",
             "--notify-timeout", timeout, *args])
@@ -7006,8 +6984,7 @@ class ReadinessTest(NotifyTestCase):
         self.assertEqual(launcher.stdout.readline(),    # as they come
                          "daemonize: status: half\\x1b[2J way\n")
         self.assertEqual(launcher.stdout.readline(),
-                         "daemonize: status: " + "x" *
-                         (select.PIPE_BUF - len("STATUS=\n")) + "\n")
+                         "daemonize: status: " + "x" * 5000 + "\n")
         self.touch("go")
         out, err = launcher.communicate(timeout=60)
         self.assertEqual((launcher.returncode, out, err), (
@@ -7055,7 +7032,7 @@ class ReadinessTest(NotifyTestCase):
 
     def test_not_ready_in_time(self):
         status, out, err = self.end_of(self.patient(
-            "self.news.get('STATUS')", "0.1", "-o", "log", *self.service(
+            "up", "0.1", "-o", "log", *self.service(
                 "polite", "STATUS=loading\x07", "child touch up")))
         self.assertEqual((status, out), (124, ""))
         self.assertRegex(err, r"\Adaemonize: \S+ was not ready in [\d.]+ s:"
@@ -7081,7 +7058,7 @@ class ReadinessTest(NotifyTestCase):
 
     def test_it_may_ask_for_more_time(self):
         launcher = self.patient(
-            "self.news.get('EXTEND_TIMEOUT_USEC') == '1'", "0.3",
+            "up", "0.3",
             *self.service("EXTEND_TIMEOUT_USEC=x", "EXTEND_TIMEOUT_USEC=-1",
                           "EXTEND_TIMEOUT_USEC=\xb2", "EXTEND_TIMEOUT_USEC="
                           + "9" * 5000, "EXTEND_TIMEOUT_USEC=1", "touch up",
@@ -7099,8 +7076,7 @@ class ReadinessTest(NotifyTestCase):
     @unittest.skipUnless(LINUX, "the kernel names senders on Linux")
     def test_only_its_own_session_is_believed(self):
         launcher = self.patient(
-            "'STRANGER' in self.news and os.path.exists(%r)"
-            % self.path("go"), "0.2", "-v", *self.service(
+            "go", "0.2", "-v", *self.service(
                 "touch up", "setsid READY=1\nSTATUS=forged"))
         self.await_file("up")
         name = self.environ_of(self.pid(), "NOTIFY_SOCKET")
@@ -7159,18 +7135,8 @@ class ReadinessTest(NotifyTestCase):
         self.stop()
 
     def abandon(self, *args):
-        """Kills a launcher; its starter sees that it is late after that."""
-        self.write("program.py", (
-            "import daemonize, os, sys, time\n"
-            "time_out = daemonize._Start.time_out\n"
-            "def late(*args):\n"
-            "    while not os.path.exists('killed'): time.sleep(0.01)\n"
-            "    return time_out(*args)\n"
-            "daemonize._Start.time_out = late\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
-        launcher = self.popen([
-            sys.executable, "program.py", "-p", self.p, "--notify-await",
-            "--notify-timeout", "0.05", *args])
+        """Kills a launcher, before time is up; so its starter leaves."""
+        launcher = self.patient("killed", "0.05", *args)
         self.await_file("up")
         starter = self.parent_of(self.pid())
         launcher.kill()
@@ -7311,9 +7277,8 @@ class ReadinessTest(NotifyTestCase):
             if not PYPY else "") + self.SERVICE, "touch up", *(
                 100 * ["barrier x"]), "touch on")
         self.await_file("up")
-        starter = self.parent_of(self.pid())
         self.await_file("on")
-        self.assertLess(len(os.listdir("/proc/%d/fd" % starter)), 40)
+        self.assertLess(len(os.listdir("/proc/%d/fd" % launcher.pid)), 40)
         launcher.kill()
         self.stop()
 
@@ -7336,47 +7301,6 @@ class ReadinessTest(NotifyTestCase):
         launcher.kill()
         self.stop()
 
-    def test_whom_it_believes(self):
-        """A dead child of ours; nobody else who has gone."""
-        import daemonize
-        listener = daemonize._NotifySocket(None)
-        self.addCleanup(listener.close)
-        for believed in True, False:
-            sender = subprocess.run(
-                [sys.executable, *FAST, "-c", self.SERVICE, "child X=0",
-                 "READY=1", "print x", "exit 0"], stdout=subprocess.PIPE,
-                env=dict(self.env, NOTIFY_SOCKET=listener.address),
-                preexec_fn=lambda: None if believed else os.setsid())
-            self.assertEqual(sender.returncode, 0)
-            messages = listener.receive(0)
-            self.assertEqual([list(message) for message in messages],
-                             [["STRANGER"]])
-            pid = int(messages[0]["STRANGER"])
-            self.assertFalse(is_alive(pid))
-        pid = os.fork()
-        if pid == 0:
-            try:
-                daemonize._notify(b"READY=1", listener.address)
-            finally:
-                os._exit(0)
-        os.waitpid(pid, 0)
-        self.assertEqual(listener.receive(pid), [{"READY": "1"}])
-        listener.close()
-
-        class Outside:          # this pid namespace
-            messages = [(b"READY=1", [(1, 2, struct.pack("iII", 0, 0, 0))],
-                         0, None)]
-
-            def recvmsg(self, *_):
-                if self.messages:
-                    return self.messages.pop()
-                raise BlockingIOError
-
-            def close(self):
-                pass
-        listener.socket = Outside()
-        self.assertEqual(listener.receive(0), [{"STRANGER": "0"}])
-
     def test_one_that_may_not_be_signalled(self):
         """As a user's, of a set-uid program."""
         status, _, err = self.python(
@@ -7394,8 +7318,8 @@ class ReadinessTest(NotifyTestCase):
     def test_an_error_after_the_outcome_stays_in_the_starter(self):
         self.assertEqual(self.python(
             "import daemonize, os\n"
-            "def linger(self): raise daemonize.DaemonizeError('no')\n"
-            "daemonize._Start.linger = linger\n"
+            "def closerange(*args): raise OSError('no')\n"
+            "os.closerange = closerange\n"
             "status = daemonize.main(%r)\n"
             "print(status, flush=True)\n" % [
                 "--notify-await", *self.service("READY=1")]),
@@ -7436,16 +7360,14 @@ class ReadinessTest(NotifyTestCase):
         for workers in (), ("-w", "2"):
             self.assertEqual(start(
                 *options, *workers, "--", python, *FAST, "-c", self.SERVICE,
-                "only 0 seen env", "only 0 barrier answered", "READY=1")[::2],
+                "only 0 seen env", "only 0 mode 600",
+                "only 0 barrier answered", "READY=1")[::2],
                 (0, ""))
             self.await_file("answered")
             address = self.read("env").split()[0]
             self.assertRegex(address, r"\A/tmp/daemonize-\d+-\w{16}/socket\Z")
-            if workers:         # the supervisor's, as long as it lives
-                self.assertTrue(stat.S_ISSOCK(os.stat(address).st_mode))
-                self.assertEqual(os.stat(address).st_mode & 0o777, 0o600)
+            self.assertFalse(os.path.exists(os.path.dirname(address)))
             self.ok("-p", self.p, *options, "--stop")
-            wait_until(lambda: not os.path.exists(os.path.dirname(address)))
             for name in "env", "answered":
                 os.remove(self.path(name))
         self.assertEqual(start("--notify-timeout", "0.2", "sleep",
@@ -7494,10 +7416,9 @@ class WorkersReadinessTest(NotifyTestCase):
 
     def test_not_ready_in_time(self):
         status, _, err = self.end_of(self.patient(
-            "self.news.get('SILENT') == 'worker 0, worker 2'", "0.1",
-            "-o", "log", "-w", "3", *self.service(
+            "up", "0.1", "-o", "log", "-w", "3", *self.service(
                 "only 1 polite", "only 2 STATUS=", "only 1 READY=1",
-                "only 0 STATUS=slow")))
+                "only 0 STATUS=slow", "only 1 touch up")))
         self.assertEqual(status, 124)
         self.assertRegex(err, r"\Adaemonize: \S+ was not ready in [\d.]+ s:"
                          " worker 0, worker 2 did not say READY=1\n\\Z")
@@ -7507,7 +7428,7 @@ class WorkersReadinessTest(NotifyTestCase):
 
     def test_it_may_ask_for_more_time(self):
         launcher = self.patient(
-            "'EXTEND_TIMEOUT_USEC' in self.news", "0.3", "-w", "2",
+            "up", "0.3", "-w", "2",
             *self.service(
                 "only 1 EXTEND_TIMEOUT_USEC=60000000", "only 1 touch up",
                 "await go", "READY=1"))
@@ -7530,8 +7451,8 @@ class WorkersReadinessTest(NotifyTestCase):
 
     def test_a_stranger_is_named(self):
         self.assertRegex(self.end_of(self.patient(
-            "'STRANGER' in self.news", "0.1", "-r",
-            *self.service("setsid READY=1")))[2],
+            "up", "0.1", "-r",
+            *self.service("setsid READY=1", "touch up")))[2],
             r"READY=1 came from pid \d+, which is not of its session")
 
     def test_ready_and_dead_before_it_is_heard(self):
@@ -7582,26 +7503,15 @@ class WorkersReadinessTest(NotifyTestCase):
         self.stop()
 
     def test_who_is_told_of_readiness_reads_the_lines_before_it(self):
-        """Although both came to the supervisor in one poll(2)."""
-        self.write("program.py", (
-            "import daemonize, os, sys, time\n"
-            "def held(name, until, first):\n"
-            "    plain = getattr(daemonize._Supervisor, name)\n"
-            "    def hold(self):\n"
-            "        if not first: plain(self)\n"
-            "        while not os.path.exists(%r + until):\n"
-            "            time.sleep(0.01)\n"
-            "        if first: plain(self)\n"
-            "    setattr(daemonize._Supervisor, name, hold)\n"
-            "held('await_event', '/said', True)\n"
-            "held('settle', '/read', False)\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n" % self.dir))
-        self.assertEqual(self.call([
-            sys.executable, "program.py", "-p", self.p, "--notify-await",
-            "-o", "log", "--log-size", "1M", *self.service(
-                "print words", "READY=1", "touch said")]), (0, "", ""))
+        """Although the supervisor gets no processor until then."""
+        launcher = self.launch(
+            "-o", "log", "--log-size", "1M", "--", "sh", "-c",
+            'kill -STOP $PPID; exec "$@"', "sh", *self.service(
+                "print words", "READY=1", "touch said")[1:])
+        self.await_file("said")
+        os.kill(self.pid(), signal.SIGCONT)
+        self.ends(launcher, 0)
         self.assertEqual(self.read("log"), "words\n")
-        self.touch("read")
         self.stop()
 
     def test_a_schedule_of_weeks(self):
@@ -7846,7 +7756,7 @@ class ReadyTest(NotifyTestCase):
             "    open('up', 'w').close()\n"
             "    idle()\n"
             "finally: print('bye', flush=True)\n", 0.1,
-            self.PATIENT % ("os.path.exists(%r)" % self.path("up")))
+            self.PATIENT % self.path("up"))
         self.assertEqual((status, err), (9, ""))
         self.assertRegex(out, r"\A124 the daemon was not ready in [\d.]+ s:"
                          r" ready\(\) was not called\n\Z")
@@ -7961,15 +7871,13 @@ class ReadyTest(NotifyTestCase):
 
     def test_late_with_a_traceback_of_its_workers(self):
         status, _, err = self.python(
-            self.PATIENT % "module._TRACEBACK in self.news" +
-            "receive = module._NotifySocket.receive\n"
-            "def slow(*args):\n"
-            "    module.time.sleep(0.1)\n"      # the worker waits for it
-            "    return receive(*args)\n"
-            "module._NotifySocket.receive = slow\n"
+            self.PATIENT % self.path("up") +
             "from daemonize import daemonize, supervise\n"
             "daemonize('p', stdout='log', chdir=None, notify_await=0.1)\n"
-            "def work(): raise LookupError('no config')\n"
+            "def work():\n"
+            "    if os.path.exists('once'): open('up', 'w').close()\n"
+            "    open('once', 'w').close()\n"
+            "    raise LookupError('no config')\n"
             "supervise(work)\n")
         self.assertEqual(status, 1)
         self.assertIn("ready() was not called\n    Traceback", err)
