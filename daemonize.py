@@ -615,7 +615,7 @@ def _descriptors() -> Iterable[int]:
     it, the first 4096 are tried.
     """
     try:
-        return [int(name) for name in os.listdir(_FDS or "/nonexistent")]
+        return [int(name) for name in os.listdir(_FDS)]
     except OSError:
         return range(4096)
 
@@ -759,10 +759,11 @@ def _last_lines(path: str, log: int, since: int) -> list[str]:
     log is our descriptor of it: its user may have put something else there.
     """
     try:
-        with open(_open(path, os.O_RDONLY), "rb") as file:
-            info = os.fstat(file.fileno())
-            if not os.path.samestat(info, os.fstat(log)):
-                return ["(it was replaced)"]
+        fd = _open(path, os.O_RDONLY)
+        info = os.fstat(fd)
+        if not os.path.samestat(info, os.fstat(log)):
+            return ["(it was replaced)"]    # not closed: to close a pidfile
+        with open(fd, "rb") as file:        # would drop our lock on it
             file.seek(max(since, info.st_size - _MOST_WORDS))
             return _lines(file.read())
     except OSError as error:
@@ -1763,13 +1764,12 @@ class _Identity:
                 f"{self.gid}): only root can, and this is user "
                 + _user_name(me))
 
-    def has_groups(self) -> bool:
+    def has_groups(self, has: set[int]) -> bool:
         """Then the right to change them, which the root of a user namespace
         may lack, is not needed.
 
         There all groups of outside have one number, and no way out.
         """
-        has = {*os.getgroups(), os.getegid()}
         wanted = (os.getgrouplist(self.name, self.gid) if self.is_known
                   else ())
         if _proc("self", "setgroups").strip() == b"deny":
@@ -1778,15 +1778,21 @@ class _Identity:
 
     def assume(self) -> None:
         """Groups, gid, uid: any other order leaves some of root behind."""
-        if os.geteuid() == 0:
-            with _doing(f"become user {self.name}"):
-                if not self.has_groups():
+        groups, gid = os.getgroups(), os.getegid()
+        with _doing(f"become user {self.name}"):
+            if os.geteuid() == 0:
+                if not self.has_groups({*groups, gid}):
                     if self.is_known:
                         os.initgroups(self.name, self.gid)
                     else:
                         os.setgroups([self.gid])
                 os.setgid(self.gid)
-                os.setuid(self.uid)
+                try:
+                    os.setuid(self.uid)
+                except OSError:     # no CAP_SETUID: the caller goes on
+                    os.setgid(gid)
+                    os.setgroups(groups)
+                    raise
         for regain in (os.setuid, os.seteuid) if self.uid else ():
             try:
                 regain(0)
