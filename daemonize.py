@@ -1899,16 +1899,14 @@ def _execute(command: list[str]) -> NoReturn:
     """exec, as execvp(3) does it; raises DaemonizeError."""
     path = _find_command(command[0])
     try:
-        try:
-            os.execv(path, command)
-        except OSError as error:
-            if error.errno != errno.ENOEXEC:    # no #! line
-                raise
-            os.execv("/bin/sh", ["/bin/sh", path, *command[1:]])
-    except FileNotFoundError:       # of an ELF file its ld.so, or a script's
-        raise DaemonizeError(f"{command[0]} exists, but its interpreter (or "
-                             "that one's) does not", 127) from None
+        os.execv(path, command)
     except OSError as error:
+        if error.errno == errno.ENOEXEC:        # no #! line
+            _execute(["/bin/sh", path, *command[1:]])
+        if error.errno == errno.ENOENT:     # an ELF file's ld.so, say
+            raise DaemonizeError(
+                f"{command[0]} exists, but its interpreter (or that one's) "
+                "does not", 127) from error
         raise DaemonizeError(
             f"cannot execute {command[0]}: {error.strerror}", 126) from error
 
