@@ -3276,11 +3276,11 @@ class _Starter:
         try:
             if problem:
                 start.reports.tell_error(problem, self.clean_up())
-            else:
-                self.linger()
-        finally:
             if start.notify:
                 start.notify.remove()
+            if not problem:
+                self.linger()
+        finally:
             os._exit(0)
 
     def prepare(self) -> None:
@@ -3314,6 +3314,7 @@ class _Starter:
                 pidfile.remove_new()
                 raise
             if is_ours:
+                pidfile.is_awaited = lambda: True
                 start.pidfile = pidfile
             else:
                 os.close(pidfile.fd)
@@ -3348,6 +3349,7 @@ class _Starter:
                 self.tell_end()
             left = self.deadline - time.monotonic()
             if left <= 0:
+                start.reports.tell("late")
                 return self.fail()
             poll = select.poll()
             poll.register(start.orders.reader, select.POLLIN)
@@ -3610,10 +3612,10 @@ class _Trial:
                 self.hear_end(words[0])
             elif kind == "left":
                 self.note, self.stays = words
+            elif kind == "late":        # as we have been silent for too long
+                self.is_ready = False
+                self.be_late()
             elif kind == "failed":
-                if not self.failure:    # we have been silent for too long
-                    self.is_ready = False
-                    self.be_late()
                 self.last_words, self.more = words
             else:
                 self.fail(_told_error(*words))
