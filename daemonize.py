@@ -1675,16 +1675,16 @@ class _NotifySocket:
             except OSError:
                 pass            # a cleaner of /tmp was there before
 
-    def receive(self) -> list[tuple[int, dict[str, str]]]:
-        """What has come: [(pid of the sender, or 0, its variables)].
+    def receive(self) -> Iterable[tuple[int, dict[str, str]]]:
+        """What has come: (pid of the sender, or 0, its variables).
 
-        There is no room for descriptors: the kernel closes what was passed,
-        which is the answer to BARRIER=1.
+        One after the other, as a sender may leave when the next is read:
+        there is no room for descriptors, so the kernel closes what was
+        passed, which is the answer to BARRIER=1.
         """
         import socket
-        messages: list[tuple[int, dict[str, str]]] = []
         try:
-            while len(messages) < 64:       # and the clock is looked at
+            for _ in range(64):     # then the clock is looked at
                 text, extras, _, _ = self.socket.recvmsg(
                     1 << 16, socket.CMSG_SPACE(12) if _ABSTRACT else 0,
                     socket.MSG_DONTWAIT)
@@ -1695,12 +1695,11 @@ class _NotifySocket:
                     else:       # a command, which has the socket, made room
                         _close(*struct.unpack(f"{len(content) // 4}i",
                                               content[:len(content) & ~3]))
-                messages.append((pid, dict(
-                    line.partition("=")[::2] for line in text.decode(
-                        "utf-8", "backslashreplace").split("\n"))))
+                yield pid, dict(line.partition("=")[::2] for line in
+                                text.decode("utf-8", "backslashreplace"
+                                            ).split("\n"))
         except BlockingIOError:
             pass
-        return messages
 
 
 def _notify(message: bytes, address: str) -> None:
@@ -3556,7 +3555,7 @@ class _Trial:
             self.hear()
         if start.notify:        # those who wait for that, of before the filter
             for _ in range(9):
-                start.notify.receive()
+                list(start.notify.receive())
         if not self.stays:
             _reap(self.starter)
         if self.failure:
