@@ -1645,7 +1645,12 @@ os._exit(daemonize.main(sys.argv[2:]))
               "time.sleep(1000)\n")
 
     def let_go(self):
-        pid = self.start(sys.executable, *FAST, "-c", self.LET_GO)
+        """When the start is over, which would say so."""
+        pid = self.start(sys.executable, *FAST, "-c", (
+            "import os, time\n"
+            "while not os.path.exists('over'): time.sleep(0.01)\n"
+            + self.LET_GO))
+        self.write("over", "")
         wait_until(lambda: os.path.exists(self.path("closed")))
         return pid
 
