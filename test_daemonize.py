@@ -1896,7 +1896,7 @@ class ControlTest(DaemonTestCase):
         """The session's leader lives, but it is the starter."""
         self.write("widened.py", PidFileTest.WIDENED)
         launcher = self.popen(
-            [sys.executable, "widened.py", "remove_if_free", "-p", self.p,
+            [sys.executable, "widened.py", "unlink", "-p", self.p,
              "--wait", "60", "sh", "-c",
              "trap 'exit 0' TERM; sleep 1000 & echo >up; wait"])
         wait_until(lambda: os.path.exists(self.path("up"))
