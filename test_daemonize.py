@@ -132,6 +132,49 @@ def idle():
         time.sleep(0.05)
 """
 
+# In front of what stands between daemonize.py and the system, in whichever
+# process that calls it: generation counts the forks that made this one.
+DRIVER = """
+import errno, fcntl, os, select, signal, socket, struct, sys, time
+def instead_of(owner, name):
+    def decorate(function):
+        plain = getattr(owner, name)
+        def wrapper(*args, **options):
+            return function(plain, *args, **options)
+        setattr(owner, name, wrapper)
+        return plain
+    return decorate
+def instead_of_poll(function):
+    plain = select.poll
+    class Poll:
+        def __init__(self):
+            self.plain = plain()
+        def __getattr__(self, name):
+            return getattr(self.plain, name)
+        def poll(self, timeout=None):
+            return function(self.plain.poll, timeout)
+    select.poll = Poll
+def state(pid):
+    try:
+        with open("/proc/%d/stat" % pid) as file:
+            return file.read().rpartition(")")[2].split()[0]
+    except OSError:
+        return "X"
+def locks(how, byte, args):     # of lockf(): LOCK_UN has no other bit
+    return how != fcntl.LOCK_UN and args[1:2] == (byte,)
+generation, children = 0, []
+@instead_of(os, "fork")
+def fork(plain):
+    global generation
+    pid = plain()
+    if pid:
+        children.append(pid)
+    else:
+        generation += 1
+        del children[:]
+    return pid
+"""
+
 
 def wait_until(condition, timeout=60.0, what=""):
     """The one place that sleeps; returns the condition's true value.
@@ -389,6 +432,13 @@ class DaemonTestCase(unittest.TestCase):
         if not words[0] or self.call([*words, "true"])[0]:
             self.skipTest("needs a setpriv that can give up capabilities")
         return words
+
+    def driven(self, hooks, *args):
+        """The command line, with these hooks behind the DRIVER."""
+        self.write("driver.py", DRIVER + hooks + (
+            "import daemonize\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n"))
+        return [sys.executable, "-S", self.path("driver.py"), *args]
 
     def command_of(self, pid):
         try:
@@ -1301,10 +1351,9 @@ os._exit(daemonize.main(sys.argv[2:]))
                      "lstat", "unlink", "execv"):
             with self.subTest(step=step):
                 starters = [
-                    self.popen([sys.executable, "-S", "-c",
-                                "exec(open('widened.py').read())", step,
-                                "-p", self.p, "--wait", "0"]
-                               + options + ["sleep", "1000"])
+                    self.popen(self.driven(self.WIDENED, step, "-p", self.p,
+                                           "--wait", "0", *options, "sleep",
+                                           "1000"))
                     for options in ([], [], ["-f"], [])]
                 failed = wait_until(lambda: (lambda failed: len(failed) == 3
                                              and failed)(
@@ -1319,33 +1368,36 @@ os._exit(daemonize.main(sys.argv[2:]))
                                  "running, pid %d\n" % pid)
                 self.ok("-p", self.p, "--stop")
 
+    @unittest.skipUnless(LINUX, "answers as Linux's F_GETLK")
     def test_a_queue_that_moves_is_waited_in(self):
-        import daemonize
-        self.write("p", "")
-        with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
-            holders = [5, 7, None, 8]
-            is_read = False
-            pidfile.lock_in = lambda byte, length: (
-                byte, length, holders.pop(0), is_read)
-            pidfile.try_lock = lambda: not holders
-            patience = daemonize._CHANGE_TIMEOUT
-            daemonize._CHANGE_TIMEOUT = 0.01
-            try:
-                pidfile.lock()
-                holders += [5, 5]
-                with self.assertRaisesRegex(daemonize.DaemonizeError,
-                                            "p is locked by pid 5"):
-                    pidfile.lock()
-                holders += [None] * 2     # refused, but held by nobody
-                with self.assertRaises(daemonize.DaemonizeError):
-                    pidfile.lock()
-                holders += [5, 6]         # no queue: they pass it round
-                is_read = True
-                with self.assertRaisesRegex(daemonize.DaemonizeError,
-                                            "p is locked by pid 6"):
-                    pidfile.lock()
-            finally:
-                daemonize._CHANGE_TIMEOUT = patience
+        """Who holds byte 2^30, as often as one asks; then it is free."""
+        status, out, err = self.call(self.driven(
+            "@instead_of(fcntl, 'lockf')\n"
+            "def lockf(plain, fd, how, *args):\n"
+            "    if locks(how, 1 << 30, args) and holders:\n"
+            "        raise BlockingIOError(errno.EAGAIN, 'not now')\n"
+            "    return plain(fd, how, *args)\n"
+            "@instead_of(fcntl, 'fcntl')\n"
+            "def ask(plain, fd, command, *args):\n"
+            "    if command != fcntl.F_GETLK or (\n"
+            "            struct.unpack('hhqqi0q', args[0])[2] != 1 << 30):\n"
+            "        return plain(fd, command, *args)\n"
+            "    pid = holders.pop(0)\n"
+            "    return struct.pack('hhqqi0q', kind if pid else\n"
+            "                       fcntl.F_UNLCK, 0, 1 << 30, 1, pid)\n"
+            "import daemonize\n"
+            "daemonize._CHANGE_TIMEOUT = 0.01\n"
+            "for kind, holders in ((fcntl.F_WRLCK, [5, 7, 0, 8]),\n"
+            "                      (fcntl.F_WRLCK, [5, 5]),\n"
+            "                      (fcntl.F_WRLCK, [0, 0]),\n"  # by nobody
+            # No queue: they pass it round
+            "                      (fcntl.F_RDLCK, [5, 6])):\n"
+            "    print(daemonize.main(['-p', 'p', '--wait', '0', 'true']),\n"
+            "          flush=True)\n"))
+        self.assertEqual((status, out), (2, "0\n125\n125\n125\n"))
+        self.assertRegex(err, r"\Adaemonize: p is locked by pid 5( of .*)?\n"
+                         r"daemonize: p is locked by .*\n"
+                         r"daemonize: p is locked by pid 6( of .*)?\n")
 
     def test_one_that_was_held_up_looks_once_more(self):
         """Who has had no processor until its time was over."""
@@ -1374,64 +1426,66 @@ os._exit(daemonize.main(sys.argv[2:]))
             daemonize._CHANGE_TIMEOUT = patience
 
     def test_a_start_under_way_is_taken_for_no_stranger(self):
-        self.write("widened.py", self.WIDENED)
         self.write("p", "999999999\n")
+        starter = self.driven(self.WIDENED, "pwrite", "-p", "p", "--wait",
+                              "0", "sleep", "1000")
         status, out, err = self.python(
             "import daemonize, subprocess, sys\n"
             "print(daemonize._inspect('p')[:3])\n"
-            "starter = subprocess.Popen([sys.executable, 'widened.py', "
-            "'write', '-p', 'p', '--wait', '0', 'sleep', '1000'])\n"
+            "starter = subprocess.Popen(sys.argv[1:])\n"
             "while starter.poll() is None: "
             "print(daemonize._inspect('p')[:3])\n"
-            "print(daemonize._inspect('p')[:3])\n")
+            "print(daemonize._inspect('p')[:3])\n", *starter)
         self.assertEqual((status, err), (0, ""))
         self.assertEqual(sorted(set(out.splitlines())), [
             "(True, %d, '')" % self.pid(), "(True, None, '')"])
 
     def test_a_start_between_two_questions_of_status(self):
+        """Just before it reads the file, or asks who has locked it."""
         self.write("p", "999999999\n")
         status, out, err = self.python(
-            "import daemonize, subprocess, sys\n"
-            "for name, how in (('content', '-v'), ('content', '--restart'),"
-            " ('lock_in', '--restart')):\n"
-            "    def late(self, *args, name=name, plain=getattr("
-            "daemonize._PidFile, name)):\n"
-            "        setattr(daemonize._PidFile, name, plain)\n"
+            "import daemonize, fcntl, os, subprocess, sys\n"
+            "for owner, name, how in ((os, 'pread', '-v'),\n"
+            "                         (os, 'pread', '--restart'),\n"
+            "                         (fcntl, 'fcntl', '--restart')):\n"
+            "    plain = getattr(owner, name)\n"
+            "    def late(*args):\n"
+            "        setattr(owner, name, plain)\n"
             "        subprocess.run([sys.executable, daemonize.__file__, how,"
             " '-q', '-p', 'p', '--wait', '0', 'sleep', '1000'])\n"
-            "        return plain(self, *args)\n"
-            "    setattr(daemonize._PidFile, name, late)\n"
-            "    print(daemonize._inspect('p')[:3] == "
-            "(True, int(open('p').read()), ''))\n")
+            "        return plain(*args)\n"
+            "    setattr(owner, name, late)\n"
+            "    print(daemonize.status('p') == int(open('p').read()))\n")
         self.assertEqual((status, out, err), (0, "True\n" * 3, ""))
+
+    # The file goes when the start has just got its lock
+    REMOVED = (
+        "@instead_of(fcntl, 'lockf')\n"
+        "def lockf(plain, fd, how, *args):\n"
+        "    plain(fd, how, *args)\n"
+        "    if locks(how, 1 << 30, args) and not os.path.exists('gone'):\n"
+        "        os.rename('p', 'gone')\n")
 
     def test_a_pidfile_removed_while_a_start_waited_is_made_anew(self):
         for options in ([], ["-f"]):
-            process = self.popen([sys.executable, "-c", IDLE + (
-                "import daemonize, os, sys\n"
-                "plain = daemonize._PidFile.lock\n"
-                "def lock(self):\n"
-                "    plain(self)\n"
-                "    daemonize._PidFile.lock = plain\n"
-                "    os.unlink(self.path)\n"
-                "daemonize._PidFile.lock = lock\n"
-                "os._exit(daemonize.main(sys.argv[1:]))\n"),
-                *options, "-p", self.p, "--wait", "0", "sleep", "1000"])
+            process = self.popen(self.driven(
+                self.REMOVED, *options, "-p", self.p, "--wait", "0", "sleep",
+                "1000"))
             wait_until(self.is_running, what=self.p)
             self.ok("-p", self.p, "--stop")
             process.wait()
+            os.remove(self.path("gone"))
 
     def test_a_pidfile_replaced_during_a_start_fails_it(self):
-        status, _, err = self.python(
-            "import daemonize, os, sys\n"
-            "plain = daemonize._PidFile.acquire\n"
-            "def acquire(self, launcher):\n"
-            "    plain(self, launcher)\n"
-            "    os.rename('p', 'q')\n"
-            "    open('p', 'w').close()\n"
-            "    return True\n"
-            "daemonize._PidFile.acquire = acquire\n"
-            "sys.exit(daemonize.main(['-p', 'p', 'sleep', '1000']))\n")
+        """When the daemon has locked what was there before."""
+        status, _, err = self.call(self.driven(
+            "@instead_of(fcntl, 'lockf')\n"
+            "def lockf(plain, fd, how, *args):\n"
+            "    plain(fd, how, *args)\n"
+            "    if locks(how, 0, args):\n"
+            "        os.rename('p', 'q')\n"
+            "        open('p', 'w').close()\n",
+            "-p", "p", "sleep", "1000"))
         self.assertEqual((status, err), (
             125, "daemonize: p was replaced by somebody\n"))
         self.assert_nothing_left()
@@ -1494,23 +1548,21 @@ os._exit(daemonize.main(sys.argv[2:]))
                      "0", "sleep", "1000"])
                 self.assertEqual(status, 125)
                 self.assertRegex(err, "daemonize: .*broken off.*")
-                if step == "unlock":    # it had said go
+                if name == "LOCK_UN":
                     wait_until(self.is_running)
                     self.ok("-p", self.p, "--stop")
                 else:
                     self.assert_nothing_left()
-                    self.assertNotEqual(
-                        self.cli("-p", self.p, "--status")[0], 0)
+                    self.assertFalse(self.is_running())
 
     def test_a_daemon_killed_before_it_holds_fails_the_start(self):
-        self.write("killed.py", (
-            "import daemonize, os, signal, sys\n"
-            "def killed(*args, **options):\n"
-            "    os.kill(os.getpid(), signal.SIGKILL)\n"
-            "daemonize._PidFile.hold = killed\n"
-            "os._exit(daemonize.main(sys.argv[1:]))\n"))
-        status, _, err = self.call([sys.executable, "killed.py", "-p", self.p,
-                                    "sleep", "1000"])
+        status, _, err = self.call(self.driven(
+            "@instead_of(fcntl, 'lockf')\n"
+            "def lockf(plain, fd, how, *args):\n"
+            "    if locks(how, 0, args):\n"
+            "        os.kill(os.getpid(), signal.SIGKILL)\n"
+            "    plain(fd, how, *args)\n",
+            "-p", self.p, "sleep", "1000"))
         self.assertEqual(status, 125)
         self.assertRegex(err, "daemonize: .*broken off.*")
         self.assert_nothing_left()
@@ -1755,12 +1807,11 @@ os._exit(daemonize.main(sys.argv[2:]))
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_file_that_the_old_daemon_has_removed_is_opened_anew(self):
         """Though that one, with its lock gone, is still about to end."""
-        import daemonize
         pid = self.let_go()
-        with daemonize._PidFile(self.p, os.O_RDWR) as pidfile:
-            os.remove(self.p)
-            self.assertFalse(pidfile.acquire(0))
-        os.kill(pid, signal.SIGKILL)
+        self.assertEqual(self.call(self.driven(
+            self.REMOVED, "-p", "p", "--wait", "0", "sleep", "1000")),
+            (0, "", ""))
+        self.assert_alone(pid, self.pid())
 
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_pause_between_two_clocks_moves_no_start_time(self):
