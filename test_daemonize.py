@@ -2177,17 +2177,27 @@ class ControlTest(DaemonTestCase):
     def test_help_fits_a_terminal_and_names_every_option(self):
         out = self.ok("--help")
         self.assertLessEqual(max(map(len, out.splitlines())), 79)
-        sys.path.insert(0, HERE)
-        import daemonize
-        known = [option[2:].rstrip("=") for option in daemonize._OPTIONS]
-        for option in daemonize._OPTIONS:
-            self.assertRegex(out, "--%s\\b" % option[2:].rstrip("="))
-            if option[0] != " ":
-                self.assertRegex(out, "-%s, --%s" % (
-                    option[0], option[2:].rstrip("=")))
-        for name in re.findall(r"--([a-z-]+)", out):
-            self.assertIn(name, known)
         self.assertEqual(self.ok("-h"), out)
+        # Any word of the source, and any letter, may be one
+        with open(SCRIPT) as file:
+            words = {"--" + word for word in re.findall(
+                r"[a-z]+(?:-[a-z]+)*", file.read())}
+        words |= {"-" + chr(code) for code in range(33, 127)} - {"--"}
+        status, _, err = self.python(
+            "import daemonize, os, sys\n"
+            "for word in sys.stdin.read().split():\n"
+            "    os.write(2, b'\\0%s\\0' % word.encode())\n"
+            "    daemonize.main([word])\n", stdin=None,
+            input="\n".join(words))
+        self.assertEqual(status, 0, err)
+        told = iter(err.split("\0")[1:])
+        known = {word for word, error in zip(told, told)
+                 if "not recognized" not in error}
+        named = set(re.findall(r"(?<![\w-])--?[a-z-]+\b", out, re.I))
+        self.assertLessEqual(named, known)
+        for word in known:      # getopt takes abbreviations
+            self.assertTrue(word in named or word[2:] and any(
+                name.startswith(word) for name in named), word)
 
     def test_version(self):
         import daemonize
@@ -2361,22 +2371,22 @@ class LibraryTest(DaemonTestCase):
     def test_the_launcher_leaves_when_all_is_settled(self):
         """However long that takes: it is widened here."""
         self.assertEqual(self.python(
-            "import daemonize, signal, time\n"
-            "plain = daemonize._SELF.settle\n"
-            "def settle(*args):\n"
+            "import atexit, daemonize, time\n"
+            "plain = atexit.register\n"
+            "def register(*args):\n"
             "    time.sleep(0.3)\n"
-            "    plain(*args)\n"
             "    open('settled', 'w').close()\n"
-            "daemonize._SELF.settle = settle\n"
+            "    return plain(*args)\n"
+            "atexit.register = register\n"
             "daemonize.daemonize('p', stdout='log', chdir=None)\n"
             "idle()\n"), (0, "", ""))
         self.assertTrue(os.path.exists(self.path("settled")))
 
     def test_a_failure_to_settle_is_told(self):
         status, out, err = self.python(
-            "import daemonize\n"
-            "def settle(*args): raise OSError('no room')\n"
-            "daemonize._SELF.settle = settle\n"
+            "import atexit, daemonize\n"
+            "def register(*args): raise OSError('no room')\n"
+            "atexit.register = register\n"
             "try: daemonize.daemonize('p', stdout='log', chdir=None)\n"
             "except daemonize.DaemonizeError as e: print(e)\n"
             "else: idle()\n")
@@ -3724,10 +3734,52 @@ class SupervisedTestCase(DaemonTestCase):
 
 class BackoffTest(DaemonTestCase):
 
+    # Nobody runs: each fork gives a pid of nobody, who has ended with status
+    # 1 when poll(2) is waited for, so many seconds later; at last with 0
+    CRASHES = (
+        "import daemonize, json\n"
+        "class Ended:\n"
+        "    si_code, si_status = os.CLD_EXITED, 1\n"
+        "runs, options = json.loads(sys.argv[1])\n"
+        "clock, running, dead = [0.0], [], []\n"
+        "@instead_of(time, 'monotonic')\n"
+        "def monotonic(plain): return clock[0]\n"
+        "@instead_of(os, 'fork')\n"
+        "def fork(plain):\n"
+        "    running.append((1 << 30) + len(runs))\n"
+        "    return running[0]\n"
+        "@instead_of_poll\n"
+        "def poll(plain, timeout):\n"
+        "    if timeout != 0 and running:\n"
+        "        clock[0] += (runs.pop(0) if runs else 0) + 1e-6\n"
+        "        dead.append(running.pop())\n"
+        "        os.kill(os.getpid(), signal.SIGCHLD)\n"
+        "    elif timeout:\n"
+        "        clock[0] += timeout / 1000\n"
+        "    return plain(0)\n"
+        "@instead_of(os, 'waitpid')\n"
+        "def waitpid(plain, pid, options):\n"
+        "    return (pid, 256 * (pid > 1 << 30)) if pid in dead else (0, 0)\n"
+        "def waitid(plain, how, pid, options):\n"
+        "    if pid not in dead: return None\n"
+        "    Ended.si_pid, Ended.si_status = pid, int(pid > 1 << 30)\n"
+        "    return Ended\n"
+        "if hasattr(os, 'waitid'): instead_of(os, 'waitid')(waitid)\n"
+        "try: daemonize.supervise(print, **options)\n"
+        "except daemonize.DaemonizeError: pass\n")
+
     def delays(self, runs, **options):
-        import daemonize
-        backoff = daemonize._Backoff(daemonize._Policy(**options))
-        return [backoff.after(ran) for ran in runs]
+        """What it says to the ends of workers that ran for so long."""
+        self.write("crashes.py", DRIVER + self.CRASHES)
+        with open(self.path("told"), "w+") as told:
+            self.assertEqual(self.call(
+                [sys.executable, "crashes.py", json.dumps([runs, options])],
+                stderr=told), (0, "", None))
+            told.seek(0)
+            return [None if "given up" in line else float(delay)
+                    for line, delay in re.findall(
+                        r"(with status 1; .*?([\d.]+) (?:re)?s.*)",
+                        told.read())]
 
     def test_a_crash_loop_backs_off_and_a_healthy_run_resets_it(self):
         self.assertEqual(self.delays([0, 0, 0.1, 3, 9.9, 0, 0]),
@@ -4200,23 +4252,28 @@ class SupervisorSignalsTest(SupervisedTestCase):
                                 "done"))
         for number in range(4):
             self.await_run(number, 1)
-        import daemonize
-        plain = daemonize._end
-        schedules = []
-
-        def patient(targets, schedule, waiting):
-            schedules.append(schedule)
-            return plain(targets, [(number, seconds + 50)
-                                   for number, seconds in schedule], waiting)
-
-        daemonize._end = patient
-        try:
-            self.stop("TERM/0.1/KILL/30")
-        finally:
-            daemonize._end = plain
-        self.assertEqual(schedules[0], [(signal.SIGTERM, 1.1),
-                                        (signal.SIGKILL, 30)])
+        self.assertEqual(self.call(self.driven(     # in slow motion
+            "@instead_of(time, 'monotonic')\n"
+            "def monotonic(plain): return plain() / 50\n",
+            "-p", self.p, "--stop", "--retry", "TERM/0.1/KILL/30")),
+            (0, "", ""))
         self.assertEqual(self.read("log").count("killed by SIGKILL"), 4)
+        self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_second_more_for_a_supervisor_of_any_kind(self):
+        """As it may have the same schedule."""
+        self.start(sys.executable, *FAST, "-c", (
+            "import os, signal, time\n"
+            "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+            "worker = os.fork()\n"
+            "if worker: os.setpgid(worker, worker)\n"
+            "open('up', 'a').close()\n"
+            "time.sleep(1000)\n"))
+        self.await_log("", "up")
+        began = time.monotonic()
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/0.1/KILL/30")
+        self.assertGreater(time.monotonic() - began, 1.1)
 
     def test_a_start_that_fails_does_not_wait_for_its_other_workers(self):
         self.assertEqual(self.cli(
@@ -4280,7 +4337,7 @@ class SupervisorSignalsTest(SupervisedTestCase):
         self.assertEqual(self.python(
             self.LATE,
             "-p", self.p, "-w", "2", "--wait", "0", "--respawn-delay", "0",
-            "--", "sh", "-c", "exit 1"), (0, "", ""))
+            "--", "sh", "-c", "exit 1")), (0, "", ""))
         self.stop()
 
     @unittest.skipUnless(LINUX, "needs /proc, to see a zombie")
@@ -4289,8 +4346,13 @@ class SupervisorSignalsTest(SupervisedTestCase):
         self.write("late.py", self.LATE)
         self.script("broken", "#!/no/such/interpreter\n")
         for option in "-H", "-r", "-w2":
-            late = [sys.executable, "late.py", "-p", self.p, "-o", "log",
-                    "--wait", "0", option, "--"]
+            late = self.driven(
+                "@instead_of_poll\n"
+                "def poll(plain, timeout):\n"
+                "    for pid in children if generation == 2 else ():\n"
+                "        while state(pid) not in 'ZX': pass\n"
+                "    return plain(timeout)\n",
+                "-p", self.p, "-o", "log", "--wait", "0", option, "--")
             self.assertEqual(self.call(
                 [*late, "sh", "-c", "echo $$ >>w.0; exit $0",
                  "3" if option == "-H" else "0"]), (0, "", ""), option)
@@ -4314,33 +4376,46 @@ class SupervisorSignalsTest(SupervisedTestCase):
             self.assertEqual(process.wait(), 0)
 
     def test_a_stop_in_a_back_off(self):
-        self.assertEqual(self.python(
-            "import daemonize, sys\n"
-            "def after(self, ran):\n"
-            "    self.restarts += 1\n"
-            "    return 1000.0\n"
-            "daemonize._Backoff.after = after\n"
-            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-r",
-            "--wait", "0", "-o", "log", "--", "sh", "-c", "exit 1"),
-            (0, "", ""))
-        self.await_log(r"restart 1 in 1000 s\n\Z")
+        """Of which the shorter ones are over at once."""
+        self.assertEqual(self.call(self.driven(
+            "skipped = [0]\n"
+            "@instead_of(time, 'monotonic')\n"
+            "def monotonic(plain): return plain() + skipped[0]\n"
+            "@instead_of_poll\n"
+            "def poll(plain, timeout):\n"
+            "    if generation != 2 or not 0 < (timeout or 0) < 1e5:\n"
+            "        return plain(timeout)\n"
+            "    skipped[0] += timeout / 1000\n"
+            "    return plain(0)\n",
+            "-p", self.p, "-r", "--respawn-delay", "1000", "--wait", "0",
+            "-o", "log", "--", "sh", "-c", "exit 1")), (0, "", ""))
+        self.await_log(r"restart 12 in 102.4 s\n\Z")
         self.stop()
-        self.assertRegex(self.read("log"), r"restart 1 in 1000 s\n\Z")
+        self.assertRegex(self.read("log"), r"restart 12 in 102.4 s\n\Z")
 
+    @unittest.skipUnless(LINUX, "answers as Linux's F_GETLK")
     def test_a_start_between_two_questions_of_a_stop(self):
         """Workers that were not there before are not those of the dead."""
-        late = ("import daemonize, sys\n"
-                "judge = daemonize._PidFile.judge\n"
-                "def early(self, *args):\n"
-                "    daemonize._PidFile.judge = judge\n"
-                "    return None, ''\n"
-                "daemonize._PidFile.judge = early\n"
-                "sys.exit(daemonize.main(sys.argv[1:]))\n")
+        def late(*args):        # its first look was before
+            return self.call(self.driven(
+                "asked = []\n"
+                "@instead_of(os, 'pread')\n"
+                "def pread(plain, *args):\n"
+                "    if 'content' in asked: return plain(*args)\n"
+                "    asked.append('content')\n"
+                "    return b'999999999\\n'\n"
+                "@instead_of(fcntl, 'fcntl')\n"
+                "def ask(plain, fd, command, *args):\n"
+                "    if command != fcntl.F_GETLK or 'lock' in asked:\n"
+                "        return plain(fd, command, *args)\n"
+                "    asked.append('lock')\n"
+                "    return struct.pack('h', fcntl.F_UNLCK) + args[0][2:]\n",
+                *args))
         supervisor = self.supervise("-r")
-        status, out, err = self.python(late, "-p", self.p, "--status")
+        status, out, err = late("-p", self.p, "--status")
         self.assertEqual((status, err), (0, ""))
         self.assertIn("running, pid %d\nworker 0" % supervisor, out)
-        self.assertEqual(self.python(late, "-vp", self.p, "--stop"), (
+        self.assertEqual(late("-vp", self.p, "--stop"), (
             0, "daemonize: stopped pid %d\n" % supervisor, ""))
         self.assert_nothing_left()
 
@@ -4454,10 +4529,24 @@ class KilledSupervisorTest(SupervisedTestCase):
                          pids)
 
     def test_its_workers_keep_the_pidfile(self):
-        self.killed()
-        import daemonize
-        self.assertEqual(daemonize._clear(self.p), "")
+        """Those of one that was killed when a stop had found nobody."""
+        self.write("p", "999999999\n")
+        self.assertEqual(self.call(self.driven(
+            "import subprocess\n"
+            "@instead_of(fcntl, 'lockf')\n"
+            "def lockf(plain, fd, how, *args):\n"
+            "    if locks(how, 1 << 30, args) and not os.path.exists('w'):\n"
+            "        open('w', 'w').close()\n"
+            "        subprocess.call([sys.executable, daemonize.__file__,\n"
+            "            '-p', 'p', '-r', 'sh', '-c',\n"
+            "            'echo >up; exec sleep 1000'])\n"
+            "        while not os.path.exists('up'): time.sleep(0.01)\n"
+            "        pid = daemonize.status('p')\n"
+            "        os.kill(pid, signal.SIGKILL)\n"
+            "        while state(pid) not in 'ZX': time.sleep(0.01)\n"
+            "    plain(fd, how, *args)\n", "-p", self.p, "--stop"))[0], 1)
         self.assertTrue(os.path.exists(self.p))
+        self.assertEqual(len(self.workers()), 1)
 
     def test_stop_ends_its_workers(self):
         pids = self.killed()
@@ -4533,19 +4622,16 @@ class KilledSupervisorTest(SupervisedTestCase):
     def test_killed_between_a_fork_and_its_workers_lock(self):
         """Before the lock nobody could find the worker: it must not run."""
         for lock_first in (False, True):
-            process = self.popen([sys.executable, "-c", IDLE + (
-                "import daemonize, os, signal\n"
-                "plain = daemonize._PidFile.hold\n"
-                "def slow(self, byte):\n"
-                "    if byte and %r: plain(self, byte)\n"
-                "    if byte:\n"
+            process = self.popen(self.driven(
+                "@instead_of(fcntl, 'lockf')\n"
+                "def slow(plain, fd, how, *args):\n"
+                "    if locks(how, 1, args):\n"
+                "        if %r: plain(fd, how, *args)\n"
                 "        with open('w.0', 'w') as file:\n"
                 "            file.write('%%d\\n' %% os.getpid())\n"
                 "        signal.sigwait([signal.SIGUSR1])\n"
-                "    plain(self, byte)\n"
-                "daemonize._PidFile.hold = slow\n"
-                "daemonize.main(['-f', '-r', '-p', 'p', '--', 'touch', "
-                "'ran'])" % lock_first)])
+                "    plain(fd, how, *args)\n" % lock_first,
+                "-f", "-r", "-p", "p", "--", "touch", "ran"))
             worker = self.await_run(0, 1)
             process.kill()
             process.wait()
@@ -6017,17 +6103,19 @@ class LogTest(SupervisedTestCase):
             "%d\n" % number for number in range(100, 301)) + "bye\n"), text)
 
     def test_many_rotations_do_not_make_it_deaf(self):
-        import daemonize
-        fd = os.open(self.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        self.addCleanup(os.close, fd)
-        sink = daemonize._LogFile(self.log, 2, 0)
-        sink.numbers, sink.fd = [fd], fd
-        sink.write(b"x\n" * (1 << 17), 1)
-        self.assertEqual(sink.full, fd)         # like a slow reader's
-        left = len(sink.backlog)
-        sink.flush()
-        self.assertLess(0, len(sink.backlog))
-        self.assertLess(len(sink.backlog), left)
+        """Minutes of them: each takes a while."""
+        self.popen(self.driven(
+            "@instead_of(os, 'unlink')\n"
+            "def unlink(plain, path, *args, **options):\n"
+            "    plain(path, *args, **options)\n"
+            "    open('rotated', 'w').close()\n"
+            "    time.sleep(0.03)\n",
+            "-f", "-r", "-p", self.p, "-o", "log", "--log-size", "2",
+            "--log-keep", "0", "--", "sh", "-c",
+            "trap 'echo >usr1' USR1; seq 9000; while :; do sleep 0.05; done"))
+        self.await_log("", "rotated")
+        os.kill(self.pid(), signal.SIGUSR1)
+        self.await_log("", "usr1")
 
     def test_a_signal_that_a_command_survives_is_no_hurry(self):
         """A slow reader still gets all."""
@@ -6556,21 +6644,23 @@ class SuperviseTest(SupervisedTestCase):
         return self.pid()
 
     def test_a_second_sigterm_in_the_middle_of_the_first(self):
-        self.assertEqual(self.program(
-            "from daemonize import _SELF, _status_of\n"
+        """It comes while the end is being told."""
+        status, _, err = self.program(
             "class Terminal:\n"
-            "    def write(self, text):\n"
-            "        _SELF.killed = 143\n"
-            "        raise SystemExit(143)\n"
-            "def work(): raise SystemExit('words')\n"
-            "plain, sys.stderr = sys.stderr, Terminal()\n"
-            "ended = _status_of(work)\n"
-            "sys.stderr = plain\n"
-            "print(ended)\n"
-            "def hook(*_): raise SystemExit(143)\n"
-            "sys.excepthook = hook\n"
-            "print(_status_of(lambda: 1 / 0))\n"
-            "_SELF.killed = 0\n"), (0, "143\n143\n", ""))
+            "    def write(self, text): hook()\n"
+            "def hook(*_): os.kill(os.getpid(), signal.SIGTERM)\n"
+            "def work():\n"
+            "    if not os.path.exists('again'):\n"
+            "        os.close(os.open('again', os.O_CREAT))\n"
+            "        sys.stderr = Terminal()\n"
+            "        raise SystemExit('words')\n"
+            "    sys.excepthook = hook\n"
+            "    1 / 0\n"
+            "try: supervise(work, respawn_max=1)\n"
+            "except DaemonizeError: pass\n")
+        self.assertEqual(status, 0)
+        self.assertRegex(err, r"exited with status 143; restart 1 in 0 s\n"
+                         ".*exited with status 143; given up")
 
     def test_a_worker_killed_while_its_threads_run_comes_back(self):
         self.detached(
