@@ -7232,7 +7232,7 @@ class ReadinessTest(NotifyTestCase):
                     sender.sendto(b"READY=1\nSTATUS=forged\n"
                                   b"EXTEND_TIMEOUT_USEC=99000000",
                                   name.replace("@", "\0"))
-        self.touch("go")
+        self.touch("late")
         out, err = launcher.communicate(timeout=60)
         self.assertEqual((launcher.returncode, out), (124, ""))
         self.assertRegex(err, r"READY=1 came from pid \d+, which is not of "
@@ -7285,9 +7285,11 @@ class ReadinessTest(NotifyTestCase):
         launcher = self.patient("killed", "0.05", *args)
         self.await_file("up")
         starter = self.parent_of(self.pid())
+        os.kill(starter, signal.SIGSTOP)
         launcher.kill()
         launcher.wait()
-        self.touch("killed")
+        self.touch("late")
+        os.kill(starter, signal.SIGCONT)
         wait_until(lambda: not is_alive(starter))
 
     def test_a_killed_launcher_does_not_harm_the_daemon(self):
@@ -7359,12 +7361,13 @@ class ReadinessTest(NotifyTestCase):
     def test_where_the_kernel_takes_no_filter(self):
         """Then it is refused, but never waited for."""
         for options in (), ("-w", "2"):
-            self.assertEqual(self.python(
-                "import daemonize, sys\n"
-                "daemonize._DROP = 8 * b'?'\n"
-                "sys.exit(daemonize.main(sys.argv[1:]))\n",
+            self.assertEqual(self.call(self.driven(
+                "@instead_of(socket.socket, 'setsockopt')\n"
+                "def refused(plain, self, level, name, *args):\n"
+                "    if name == 26: raise OSError(errno.EPERM, 'refused')\n"
+                "    return plain(self, level, name, *args)\n",
                 "-p", self.p, "-o", self.log, "--notify-await", *options,
-                *self.service("READY=1", "await go", "only 0 flood")),
+                *self.service("READY=1", "await go", "only 0 flood"))),
                 (0, "", ""))
             pid = (self.workers() or [(0, self.pid())])[0][1]
             address = self.environ_of(pid, "NOTIFY_SOCKET")
@@ -7899,7 +7902,7 @@ class ReadyTest(NotifyTestCase):
     def test_not_ready_in_time(self):
         status, out, err = self.daemonized(
             "try:\n"
-            "    open('up', 'w').close()\n"
+            "    open('late', 'w').close()\n"
             "    idle()\n"
             "finally: print('bye', flush=True)\n", 0.1,
             self.PATIENT % self.path("up"))
