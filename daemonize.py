@@ -23,14 +23,53 @@ macOS and the BSDs: copy it.  The public names, in the order of the file:
     send_signal()    signals the running daemon, and nobody else
     stop()           ends it, and returns when it is gone
     Daemon           the well-known recipe: subclass it, override run()
-    main()           the command line; its exit statuses:
-
-    0 done  1 nothing to do: already running, not running  2 usage
-    124 timed out  125 could not start  126 command not executable
-    127 command not found;  --status: 0 running  1 dead, pidfile left
-    behind  3 not running  4 unknown;  --foreground: the command's own
+    main()           the command line
 
 SPDX-License-Identifier: MIT
+
+usage: daemonize.py [options] -- command [args...]     start it as a daemon
+       daemonize.py [options] --restart -- command [args...]
+       daemonize.py --pidfile FILE --status | --stop | --signal SIG
+
+  -p, --pidfile FILE    pidfile and single-instance lock
+  -i, --stdin FILE      [/dev/null]
+  -o, --stdout FILE     appended to [/dev/null]
+  -e, --stderr FILE     appended to [where stdout goes]
+  -d, --chdir DIR       [stay]
+  -k, --umask OCTAL     [inherited]
+  -u, --user USER[:GROUP]  and -g, --group GROUP: names or numbers
+  -f, --foreground      for an init or docker: no fork, unnamed streams stay
+      --wait SEC        a failure within SEC fails the start [0.2; 0: off]
+      --notify-await    the start is done when it says READY=1 (sd_notify)
+      --notify-timeout SEC  [60]; later: 124, and it is ended
+
+  -r, --respawn         supervise: start it again when it fails
+      --respawn-always  also after an exit 0
+      --respawn-delay SEC  longest wait: 0, 0.1 s, doubling up to [60]
+      --respawn-max N   restarts without a healthy run, then give up
+      --respawn-period SEC  what counts as a healthy run [10]
+  -w, --workers N       N of them, DAEMONIZE_WORKER=0..N-1; implies -r
+  -H, --log-reopen      reopen the logs at SIGHUP, for logrotate
+      --log-size SIZE   rotate the logs at SIZE (10M, 1G)
+      --log-keep N      old logs that are kept [5]
+  -S, --syslog          streams not named go to syslog
+  -T, --syslog-tag TAG  [the command's name]
+
+      --status          is it running?  --json: for programs
+      --stop            end it, its workers, and what is left of its group
+      --restart         stop it, if it runs, and start
+  -s, --signal SIG      signal it; with --stop: instead of the first TERM
+  -R, --retry SCHEDULE  for stopping [TERM/10/KILL/5]; 9: TERM/9/KILL/9; at a
+                        start with -r: how the supervisor ends its workers
+      --oknodo          exit 0, not 1, when there is nothing to do
+  -v, --verbose  -q, --quiet  --version  -h, --help
+
+exit status: 0 done, 1 nothing to do (already running, not running), 2 usage,
+124 timed out, 125 could not start, 126 not executable, 127 not found
+--status: 0 running, 1 dead with a pidfile left, 3 not running, 4 unknown
+--foreground, once it runs: the command's own
+
+example: daemonize.py -p app.pid -o app.log -- python3 -u app.py
 """
 from __future__ import annotations
 
@@ -4776,53 +4815,6 @@ class Daemon:
 
 # ---- The command line ---------------------------------------------------
 
-_HELP = """\
-usage: daemonize.py [options] -- command [args...]     start it as a daemon
-       daemonize.py [options] --restart -- command [args...]
-       daemonize.py --pidfile FILE --status | --stop | --signal SIG
-
-  -p, --pidfile FILE    pidfile and single-instance lock
-  -i, --stdin FILE      [/dev/null]
-  -o, --stdout FILE     appended to [/dev/null]
-  -e, --stderr FILE     appended to [where stdout goes]
-  -d, --chdir DIR       [stay]
-  -k, --umask OCTAL     [inherited]
-  -u, --user USER[:GROUP]  and -g, --group GROUP: names or numbers
-  -f, --foreground      for an init or docker: no fork, unnamed streams stay
-      --wait SEC        a failure within SEC fails the start [0.2; 0: off]
-      --notify-await    the start is done when it says READY=1 (sd_notify)
-      --notify-timeout SEC  [60]; later: 124, and it is ended
-
-  -r, --respawn         supervise: start it again when it fails
-      --respawn-always  also after an exit 0
-      --respawn-delay SEC  longest wait: 0, 0.1 s, doubling up to [60]
-      --respawn-max N   restarts without a healthy run, then give up
-      --respawn-period SEC  what counts as a healthy run [10]
-  -w, --workers N       N of them, DAEMONIZE_WORKER=0..N-1; implies -r
-  -H, --log-reopen      reopen the logs at SIGHUP, for logrotate
-      --log-size SIZE   rotate the logs at SIZE (10M, 1G)
-      --log-keep N      old logs that are kept [5]
-  -S, --syslog          streams not named go to syslog
-  -T, --syslog-tag TAG  [the command's name]
-
-      --status          is it running?  --json: for programs
-      --stop            end it, its workers, and what is left of its group
-      --restart         stop it, if it runs, and start
-  -s, --signal SIG      signal it; with --stop: instead of the first TERM
-  -R, --retry SCHEDULE  for stopping [TERM/10/KILL/5]; 9: TERM/9/KILL/9; at a
-                        start with -r: how the supervisor ends its workers
-      --oknodo          exit 0, not 1, when there is nothing to do
-  -v, --verbose  -q, --quiet  --version  -h, --help
-
-exit status: 0 done, 1 nothing to do (already running, not running), 2 usage,
-124 timed out, 125 could not start, 126 not executable, 127 not found
---status: 0 running, 1 dead with a pidfile left, 3 not running, 4 unknown
---foreground, once it runs: the command's own
-
-example: daemonize.py -p app.pid -o app.log -- python3 -u app.py
-"""
-
-
 def _retry(word: str) -> str:
     _schedule(word)
     return word
@@ -4971,7 +4963,10 @@ class _CommandLine:
         return _schedule(self.options.get("retry", _RETRY))
 
     def help(self) -> int:
-        _write(1, _HELP)
+        """The end of this file's docstring, of which -OO leaves nothing."""
+        _, usage, options = (__doc__ or "").partition("usage: ")
+        _write(1, usage + options or "daemonize: python -OO has no help: "
+               "see README.md, or the head of daemonize.py\n")
         return 0
 
     def version(self) -> int:
