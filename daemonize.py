@@ -2854,7 +2854,7 @@ class _Supervisor:
         """The last words of the first alone, for a stopped launcher reads
         none: they fit into the pipe, and what follows is short.
         """
-        words: tuple[Any, ...] = worker.traceback, self.logs.words()
+        words: tuple[Any, ...] = (worker.traceback, self.logs.words())
         if self.has_told_a_death:
             words = "", [None, None]
         if not self.has_told_a_death or _is_writable(told.writer):
@@ -4815,40 +4815,39 @@ class Daemon:
 
 # ---- The command line ---------------------------------------------------
 
-def _retry(word: str) -> str:
-    _schedule(word)
-    return word
-
-
 def _octal(word: str) -> int:
     if not word.isdigit() or int(word, 8) > 0o777:
         raise ValueError(word)
     return int(word, 8)
 
 
-_OPTIONS = (    # letter, long option; with = where it takes a value
-    "p pidfile=", "i stdin=", "o stdout=", "e stderr=", "d chdir=",
-    "k umask=", "u user=", "g group=", "f foreground", "  wait=",
-    "  notify-await", "  notify-timeout=", "r respawn", "  respawn-always",
-    "  respawn-delay=", "  respawn-max=", "  respawn-period=", "w workers=",
-    "H log-reopen", "  log-size=", "  log-keep=", "S syslog",
-    "T syslog-tag=", "  status", "  json", "  stop", "  restart",
-    "s signal=", "R retry=", "  oknodo", "v verbose", "q quiet",
-    "  version", "h help")
+def _retry(word: str) -> str:
+    _schedule(word)
+    return word
+
+
+# Letter and name, and what makes a value of its word; None: it takes none
+_OPTIONS: dict[str, Callable[[str], Any] | None] = {
+    "p pidfile": str, "i stdin": str, "o stdout": str, "e stderr": str,
+    "d chdir": str, "k umask": _octal, "u user": str, "g group": str,
+    "f foreground": None, "  wait": _seconds, "  notify-await": None,
+    "  notify-timeout": _patience, "r respawn": None,
+    "  respawn-always": None, "  respawn-delay": _seconds,
+    "  respawn-max": _count, "  respawn-period": _seconds,
+    "w workers": lambda word: _count(word, 1), "H log-reopen": None,
+    "  log-size": _size, "  log-keep": _count, "S syslog": None,
+    "T syslog-tag": str, "  status": None, "  json": None, "  stop": None,
+    "  restart": None, "s signal": _signal_number, "R retry": _retry,
+    "  oknodo": None, "v verbose": None, "q quiet": None, "  version": None,
+    "h help": None}
 _ACTIONS = ("help", "version", "status", "stop", "restart", "signal")
-_CONVERSIONS: dict[str, Callable[[str], Any]] = {
-    "umask": _octal, "wait": _seconds, "notify-timeout": _patience,
-    "signal": _signal_number,
-    "retry": _retry, "respawn-delay": _seconds, "respawn-max": _count,
-    "respawn-period": _seconds, "workers": lambda word: _count(word, 1),
-    "log-size": _size, "log-keep": _count}
-_SUPERVISES = ("respawn", "respawn-always", "workers")
-_GOES_WITH: dict[str, tuple[str, ...]] = {
-    "json": ("status",), "notify-timeout": ("notify-await",),
-    "respawn-delay": _SUPERVISES,
-    "respawn-max": _SUPERVISES, "respawn-period": _SUPERVISES,
-    "log-reopen": ("stdout", "stderr"), "log-size": ("stdout", "stderr"),
-    "log-keep": ("log-size",), "syslog-tag": ("syslog",)}
+# Without one of these an option would do nothing
+_GOES_WITH = {
+    "json": ["status"], "notify-timeout": ["notify-await"],
+    **dict.fromkeys(["respawn-delay", "respawn-max", "respawn-period"],
+                    ["respawn", "respawn-always", "workers"]),
+    **dict.fromkeys(["log-reopen", "log-size"], ["stdout", "stderr"]),
+    "log-keep": ["log-size"], "syslog-tag": ["syslog"]}
 
 
 def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
@@ -4861,24 +4860,27 @@ def _parse(argv: list[str], options: dict[str, Any]) -> list[str]:
     if spare:
         del sys.modules["gettext"]
     names = {"-" + option[0]: option[2:] for option in _OPTIONS}
-    takers = {option[2:-1] for option in _OPTIONS if option.endswith("=")}
-    letters = "".join(option[0] + ":" * option.endswith("=")
-                      for option in _OPTIONS if option[0] != " ")
+    conversions = {option[2:]: convert
+                   for option, convert in _OPTIONS.items()}
     try:
-        found, command = getopt.getopt(argv, letters,
-                                       [option[2:] for option in _OPTIONS])
+        found, command = getopt.getopt(
+            argv, "".join(option[0] + ":" * bool(convert)
+                          for option, convert in _OPTIONS.items()
+                          if option[0] != " "),
+            [name + "=" * bool(convert)
+             for name, convert in conversions.items()])
     except getopt.GetoptError as error:
         if argv[0] in ("-q", "--quiet"):
-            options["quiet"] = ""
+            options["quiet"] = True
         raise DaemonizeError(f"{error} (see --help)", 2) from None
-    words = [(names.get(option, option[2:]).rstrip("="), word)
-             for option, word in found]
+    words = [(names.get(option, option[2:]), word) for option, word in found]
     options.update(words)       # all of them: is it to be quiet?
     for name, word in words:
-        if not word and name in takers:     # an unset $VARIABLE
+        convert = conversions[name]
+        if convert and not word:        # an unset $VARIABLE
             raise DaemonizeError(f"--{name} is empty (see --help)", 2)
         try:
-            options[name] = _CONVERSIONS.get(name, str)(word)
+            options[name] = convert(word) if convert else True
         except ValueError:
             raise DaemonizeError(f"bad --{name}: {word} (see --help)",
                                  2) from None
@@ -5070,32 +5072,26 @@ class _CommandLine:
 
     def act(self) -> int:
         """Finds out what is wanted, and does it."""
-        wanted = [name for name in _ACTIONS if name in self.options]
-        if wanted[1:] == ["signal"] and wanted[0] == "stop":
+        options = self.options.keys()
+        wanted = [name for name in _ACTIONS if name in options]
+        if wanted == ["stop", "signal"]:
             wanted.pop()        # it belongs to the stop
         action = wanted[0] if wanted else "start"
         starts = action in ("start", "restart")
-        unfit = [name for name, others in _GOES_WITH.items()
-                 if name in self.options
-                 and not any(other in self.options for other in others)]
-        wrong = ""
-        if action in ("help", "version"):
-            pass
-        elif unfit:
-            wrong = f"--{unfit[0]} goes with --" + " or --".join(
-                _GOES_WITH[unfit[0]])
-        elif {"syslog", "stdout", "stderr"} <= self.options.keys():
-            wrong = "--syslog has nothing to take: both streams are named"
-        elif len(wanted) > 1:
-            wrong = f"--{action} or --{wanted[1]}, not both"
-        elif action != "start" and not self.path:
-            wrong = f"--{action} needs --pidfile"
-        elif starts and not self.command:
-            wrong = "no command given (see --help)"
-        elif self.command and not starts:
-            wrong = f"--{action} takes no command"
-        if wrong:
-            raise DaemonizeError(wrong, 2)
+        rules: list[tuple[object, str]] = [
+            (name in options and options.isdisjoint(others),
+             f"--{name} goes with --" + " or --".join(others))
+            for name, others in _GOES_WITH.items()]
+        rules += [
+            ({"syslog", "stdout", "stderr"} <= options,
+             "--syslog has nothing to take: both streams are named"),
+            (wanted[1:], f"--{' or --'.join(wanted[:2])}, not both"),
+            (wanted and not self.path, f"--{action} needs --pidfile"),
+            (starts and not self.command, "no command given (see --help)"),
+            (self.command and not starts, f"--{action} takes no command")]
+        for is_broken, message in rules:
+            if is_broken and action not in ("help", "version"):
+                raise DaemonizeError(message, 2)
         if (starts and __name__ == "__main__" and __spec__ is None
                 and "__file__" in globals() and self.policy()):
             _execute_bytecode(sys.argv[1:])
