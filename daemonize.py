@@ -4608,13 +4608,12 @@ def stop(pidfile: Path, retry: str | float = _RETRY, *,
 
 def _policy_of(options: dict[str, Any]) -> _Policy | None:
     """None without respawn, workers or a log to be written."""
-    given = {name: options[name] for name in _POLICIES if name in options}
-    wanted = {name: value for name, value in given.items()
-              if value is not None and value is not False}
+    wanted = {name: options[name] for name in _POLICIES
+              if options.get(name) is not None and options[name] is not False}
     if wanted.keys() & {"respawn", "workers", "log_reopen", "log_size",
                         "syslog"}:
-        wanted["respawn"] = given.get(
-            "respawn", "on-failure" if "workers" in wanted else None) or None
+        respawn = "on-failure" if "workers" in wanted else None
+        wanted["respawn"] = options.get("respawn", respawn) or None
         return _Policy(**wanted)
     if wanted.keys() - {"retry"}:
         raise ValueError(f"{', '.join(wanted)}: without respawn, workers "
@@ -4902,13 +4901,11 @@ def _execute_bytecode(argv: list[str]) -> None:
     name = os.fsdecode(_proc("self", "cmdline").partition(b"\0")[0])
     try:
         executable = os.readlink(f"{_PROC}/self/exe")
-        fd = os.memfd_create("daemonize", 0)
-    except (AttributeError, OSError):
-        return                  # it runs as it is, and is larger
-    _restore_locale()           # or it would be taken for the user's own
-    try:
-        if (os.path.basename(executable).startswith("python")
-                and os.write(fd, code) == len(code)):
+        with open(os.memfd_create("daemonize", 0), "wb", 0) as file:
+            if (not os.path.basename(executable).startswith("python")
+                    or file.write(code) != len(code)):
+                return
+            _restore_locale()   # or it would be taken for the user's own
             os.execv(executable, [
                 name or executable, "-S",
                 *["-E"] * sys.flags.ignore_environment, "-c",
@@ -4916,43 +4913,39 @@ def _execute_bytecode(argv: list[str]) -> None:
                 # imported from where we stand
                 f"{__file__!r}; import sys; "
                 "sys.path = [path for path in sys.path if path]; "
-                f"import marshal, os; code = os.pread({fd}, {len(code)}, 0); "
-                f"os.close({fd}); exec(marshal.loads(code))", *argv])
-    except OSError:
-        pass                    # RLIMIT_FSIZE, an interpreter that has gone
-    os.close(fd)
+                f"import marshal, os; fd = {file.fileno()}; "
+                f"code = os.pread(fd, {len(code)}, 0); "
+                "os.close(fd); exec(marshal.loads(code))", *argv])
+    except (AttributeError, OSError):
+        pass    # no memfd_create(), RLIMIT_FSIZE, an interpreter that has
+                # gone: it runs as it is, and is larger
 
 
 class _CommandLine:
     """The actions, one method each, which returns the exit status."""
 
-    def __init__(self, options: dict[str, Any], command: list[str]) -> None:
-        self.options = options
-        self.command = command
-        self.path = options.get("pidfile", "")
-        self.waiting = _Waiting()
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.command: list[str] = []
+        self.path = ""
 
-    def complain(self, text: object) -> None:
+    def complain(self, error: Exception) -> None:
         if "quiet" not in self.options:
             try:
-                _write(2, f"daemonize: {text}\n")
+                _write(2, f"daemonize: {error}\n")
             except DaemonizeError:
                 pass            # the exit status has to say it all
 
-    def boast(self, text: str) -> int:
+    def boast(self, text: str) -> None:
         if "verbose" in self.options and "quiet" not in self.options:
-            self.tell(f"daemonize: {text}\n")
-        return 0
+            self.tell(f"daemonize: {_printable(text)}")
 
-    def tell(self, text: str) -> None:
+    def tell(self, *lines: str) -> None:
         """On stdout; if that fails, the exit status is still true."""
         try:
-            _write(1, text)
+            _write(1, "".join(line + "\n" for line in lines))
         except DaemonizeError as error:
             self.complain(error)
-
-    def tell_status(self, status: str) -> None:
-        self.boast(_printable("status: " + status))
 
     def owner(self) -> int | None:
         """--user, whom a pidfile may belong to beside root."""
@@ -4960,9 +4953,6 @@ class _CommandLine:
         if user is None or os.geteuid() != 0:
             return None
         return _Identity(user, group).uid
-
-    def schedule(self) -> list[tuple[int, float]]:
-        return _schedule(self.options.get("retry", _RETRY))
 
     def help(self) -> int:
         """The end of this file's docstring, of which -OO leaves nothing."""
@@ -4977,19 +4967,15 @@ class _CommandLine:
 
     def policy(self) -> _Policy | None:
         """None where the command replaces us, and nothing of us stays."""
-        options = self.options
-        respawn = ("always" if "respawn-always" in options else "on-failure"
-                   if "respawn" in options or "workers" in options else None)
-        is_init = "foreground" in options and os.getpid() == 1
-        if not (respawn or is_init or "syslog" in options or
-                "log-reopen" in options or "log-size" in options):
-            return None
-        given = {name: options[name.replace("_", "-")]
-                 for name in _POLICIES
-                 if name.replace("_", "-") in options}
-        return _Policy(**{**given, "respawn": respawn,
-                          "log_reopen": "log-reopen" in options,
-                          "syslog": "syslog" in options})
+        options = {name.replace("-", "_"): value
+                   for name, value in self.options.items()}
+        if "respawn" in options:
+            options["respawn"] = "on-failure"
+        if "respawn_always" in options:
+            options["respawn"] = "always"
+        if "foreground" in options and os.getpid() == 1:
+            return _policy_of(options) or _Policy(respawn=None)
+        return _policy_of(options)
 
     def wanted(self) -> _Start:
         get = self.options.get
@@ -4997,7 +4983,7 @@ class _CommandLine:
             get("pidfile"), map(get, ("stdin", "stdout", "stderr")),
             self.command, self.policy(), chdir=get("chdir"),
             umask=get("umask"), user=get("user"), group=get("group"),
-            foreground="foreground" in self.options, wait=get("wait", 0.2),
+            foreground=get("foreground", False), wait=get("wait", 0.2),
             notify_await=get("notify-timeout", 60.0)
             if "notify-await" in self.options else None)
 
@@ -5005,12 +4991,18 @@ class _CommandLine:
         wanted = wanted or self.wanted()
         if wanted.foreground:
             _stay(wanted)       # does not return
-        self.waiting = _Waiting("quiet" not in self.options)
-        note, pid = _detach(wanted, self.waiting, self.tell_status)
-        if not note:
-            return self.boast(f"started, pid {pid}")
-        self.complain(DaemonizeError(note))
+        note, pid = _detach(wanted, _Waiting("quiet" not in self.options),
+                            lambda status: self.boast(f"status: {status}"))
+        if note:
+            self.complain(DaemonizeError(note))
+        else:
+            self.boast(f"started, pid {pid}")
         return 0
+
+    def end(self) -> tuple[str, str]:
+        return _stop(self.path, _schedule(self.options.get("retry", _RETRY)),
+                     self.options.get("signal"), self.owner(),
+                     "quiet" not in self.options)
 
     def restart(self) -> int:
         """Looks for all that could fail before it stops what runs."""
@@ -5019,8 +5011,7 @@ class _CommandLine:
         try:
             wanted.rehearse()
             try:
-                _stop(self.path, self.schedule(),
-                      None, self.owner(), "quiet" not in self.options)
+                self.end()
             except NotRunning:
                 pass                # then there is only the start
             return self.start(wanted)
@@ -5028,18 +5019,18 @@ class _CommandLine:
             wanted.let_go()
 
     def stop(self) -> int:
-        who, why = _stop(self.path, self.schedule(),
-                         self.options.get("signal"), self.owner(),
-                         "quiet" not in self.options)
+        who, why = self.end()
         if why:
             self.complain(DaemonizeError(
                 f"stopped {who}, but the stale pidfile stays: {why}"))
-        return self.boast(f"stopped {who}")
+        self.boast(f"stopped {who}")
+        return 0
 
     def signal(self) -> int:
         number = self.options["signal"]
         _send_signal(self.path, number, self.owner())
-        return self.boast(f"sent {_signal_name(number)}")
+        self.boast(f"sent {_signal_name(number)}")
+        return 0
 
     def status(self) -> int:
         try:
@@ -5054,24 +5045,25 @@ class _CommandLine:
             import json
             self.tell(json.dumps({
                 "running": pid is not None, "pid": pid or None,
-                "pidfile": self.path, "workers": workers}) + "\n")
+                "pidfile": self.path, "workers": workers}))
         else:
-            self.tell(f"running, pid {pid}\n" * bool(pid) + "".join(
-                f"worker {worker['id']}, pid {worker['pid']}" +
-                (f", up {worker['uptime']:.2f} s" if worker["uptime"]
-                 is not None else "") + "\n" for worker in workers))
+            self.tell(*[f"running, pid {pid}"] * bool(pid), *[
+                "worker {id}, pid {pid}".format_map(worker) + (
+                    "" if worker["uptime"] is None else
+                    f", up {worker['uptime']:.2f} s") for worker in workers])
         if pid == 0:
             raise DaemonizeError(but, 4)
         if pid is None and "json" not in self.options:
-            self.complain(NotRunning("not running: " + (
-                but or f"{self.path} is stale" if exists else
-                f"there is no {self.path}") + (
-                "; the workers of a killed supervisor run (--stop ends them)"
-                if workers else "")))
+            but = but or (f"{self.path} is stale" if exists else
+                          f"there is no {self.path}")
+            if workers:
+                but += ("; the workers of a killed supervisor run "
+                        "(--stop ends them)")
+            self.complain(NotRunning(f"not running: {but}"))
         return 0 if pid else 1 if exists else 3
 
-    def act(self) -> int:
-        """Finds out what is wanted, and does it."""
+    def action(self) -> str:
+        """What is wanted, if that fits the other words."""
         options = self.options.keys()
         wanted = [name for name in _ACTIONS if name in options]
         if wanted == ["stop", "signal"]:
@@ -5092,8 +5084,15 @@ class _CommandLine:
         for is_broken, message in rules:
             if is_broken and action not in ("help", "version"):
                 raise DaemonizeError(message, 2)
-        if (starts and __name__ == "__main__" and __spec__ is None
-                and "__file__" in globals() and self.policy()):
+        return action
+
+    def act(self, argv: list[str]) -> int:
+        self.command = _parse(argv, self.options)
+        self.path = self.options.get("pidfile", "")
+        action = self.action()
+        if (action in ("start", "restart") and __name__ == "__main__"
+                and __spec__ is None and "__file__" in globals()
+                and self.policy()):
             _execute_bytecode(sys.argv[1:])
         result: int = getattr(self, action)()
         return result
@@ -5104,20 +5103,18 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     argv is without the program's name; None: sys.argv[1:].
     """
-    line = _CommandLine({}, [])
+    line = _CommandLine()
     try:
         _require_posix()
-        command = _parse(list(sys.argv[1:] if argv is None else argv),
-                         line.options)
-        line = _CommandLine(line.options, command)
-        return line.act()
+        return line.act(list(sys.argv[1:] if argv is None else argv))
     except DaemonizeError as error:
         if error.exit_status == 1 and "oknodo" in line.options:
-            return line.boast(str(error))
+            line.boast(str(error))
+            return 0
         line.complain(error)
         return error.exit_status
     except OSError as error:    # out of descriptors or memory, say
-        line.complain(f"cannot go on: {_reason(error)}")
+        line.complain(DaemonizeError(f"cannot go on: {_reason(error)}"))
         return DaemonizeError.exit_status
     except ValueError as error:     # a null byte, from a caller in Python
         line.complain(error)
