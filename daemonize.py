@@ -4672,11 +4672,13 @@ class Daemon:
         """
         wanted, self._wanted_start = self._wanted_start, None
         start = wanted or self._new_start()
+        if not wanted:          # called by itself: what comes is not known
+            start.policy = None
         try:
             _become_daemon(start)
         except AlreadyRunning:
             self._refuse_start()
-        if not wanted:          # called by itself: there is no more to come
+        if not wanted:
             start.tell_success()
 
     def delpid(self) -> None:
@@ -4699,7 +4701,7 @@ class Daemon:
         """stop() and start(); what must fail stops nothing."""
         _require_posix()
         _refuse_worker(self._path())
-        start = self._new_start(_policy_of(self._options or {}))
+        start = self._new_start()
         _check_place(start)
         try:
             start.rehearse()
@@ -4743,32 +4745,25 @@ class Daemon:
             raise DaemonizeError("this Daemon has no pidfile")
         return _path(self.pidfile)
 
-    def _is_running(self, start: _Start) -> bool:
-        try:
-            with _opened(start.path or "", start.owner) as pidfile:
-                return pidfile.judge()[0] is not None
-        except NotRunning:
-            return False
-
     def _refuse_start(self) -> NoReturn:
         print(f"pidfile {self._path()} already exist. "
               "Daemon already running?", file=sys.stderr)
         raise SystemExit(1) from None
 
-    def _new_start(self, policy: _Policy | None = None, **more: Any) -> _Start:
+    def _new_start(self, **more: Any) -> _Start:
         options = {**(self._options or {}), **more}
         return _Start(
-            self.pidfile, (self.stdin, self.stdout, self.stderr), (), policy,
-            **{name: value for name, value in options.items()
-               if name not in _POLICIES})
+            self.pidfile, (self.stdin, self.stdout, self.stderr), (),
+            _policy_of(options), **{name: value for name, value
+                                    in options.items()
+                                    if name not in _POLICIES})
 
     def _start(self, **more: Any) -> None:
         _require_posix()
-        start = self._rehearsed or self._new_start(
-            _policy_of(self._options or {}), **more)
+        start = self._rehearsed or self._new_start(**more)
         self._rehearsed = None
-        policy = start.policy
-        if self._is_running(start):     # before a daemonize() of its own
+        # Before a daemonize() of its own
+        if _inspect(start.path or "", start.owner)[1] is not None:
             self._refuse_start()
         self._wanted_start = start
         self.daemonize()
@@ -4778,8 +4773,8 @@ class Daemon:
             start.foreground, start.awaits_ready = True, False
             start.chdir = None
             self._wanted_start = None
-        if policy:
-            self._supervise(policy, start)
+        if start.policy:
+            self._supervise(start.policy, start)
         else:
             start.tell_success()
             self.run()
@@ -4917,8 +4912,8 @@ def _execute_bytecode(argv: list[str]) -> None:
                 f"code = os.pread(fd, {len(code)}, 0); "
                 "os.close(fd); exec(marshal.loads(code))", *argv])
     except (AttributeError, OSError):
-        pass    # no memfd_create(), RLIMIT_FSIZE, an interpreter that has
-                # gone: it runs as it is, and is larger
+        # No memfd_create(), RLIMIT_FSIZE, an interpreter that has gone
+        pass                    # it runs as it is, and is larger
 
 
 class _CommandLine:
