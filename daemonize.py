@@ -204,9 +204,7 @@ def _require_posix() -> None:
 
 
 def _signals() -> dict[str, int]:
-    """{name: number}; where a number has two names, SIGABRT beats SIGIOT."""
-    return {name: int(number) for name, number in
-            sorted(vars(signal).items(), reverse=True)
+    return {name: int(number) for name, number in vars(signal).items()
             if name.startswith("SIG") and "_" not in name}
 
 
@@ -217,8 +215,9 @@ def _all_signals() -> list[int]:
 
 
 def _signal_name(number: int) -> str:
-    names = {number: name for name, number in _signals().items()}
-    return names.get(number, f"signal {number}")    # a real-time signal
+    """Of two names the first: SIGABRT beats SIGIOT."""
+    return min([name for name, known in _signals().items()
+                if known == number], default=f"signal {number}")
 
 
 def _user_name(uid: int) -> str:
@@ -237,16 +236,16 @@ def _seconds(word: str | float) -> float:
 
 
 def _patience(word: str | float) -> float:
-    """Neither 0 nor True, which somebody may take for "for ever"."""
-    if isinstance(word, bool) or not _seconds(word):
+    """Not 0, which somebody may take for "for ever"."""
+    if not _seconds(word):
         raise ValueError(f"bad number of seconds: {word}")
     return _seconds(word)
 
 
 def _count(word: str | int, least: int = 0, most: int = 1 << 20) -> int:
     text = str(word)
-    if not (text.isascii() and text.isdigit()) or not (
-            least <= int(text) <= most):
+    if not (text.isascii() and text.isdigit()
+            and least <= int(text) <= most):
         raise ValueError(f"bad number: {word}")
     return int(text)
 
@@ -4773,15 +4772,12 @@ class Daemon:
             start.foreground, start.awaits_ready = True, False
             start.chdir = None
             self._wanted_start = None
-        if start.policy:
-            self._supervise(start.policy, start)
-        else:
+        if not start.policy:
             start.tell_success()
             self.run()
-
-    def _supervise(self, policy: _Policy, start: _Start) -> None:
+            return
         try:
-            ended = _supervise(policy, self.run, start.identity, start)
+            ended = _supervise(start.policy, self.run, start.identity, start)
         except DaemonizeError as error:
             if start.foreground or start.told.writer < 0:
                 raise
@@ -4968,9 +4964,11 @@ class _CommandLine:
             options["respawn"] = "on-failure"
         if "respawn_always" in options:
             options["respawn"] = "always"
-        if "foreground" in options and os.getpid() == 1:
-            return _policy_of(options) or _Policy(respawn=None)
-        return _policy_of(options)
+        policy = _policy_of(options)
+        if not policy and "foreground" in options and os.getpid() == 1:
+            policy = _Policy(respawn=None,
+                             retry=options.get("retry", _RETRY))
+        return policy
 
     def wanted(self) -> _Start:
         get = self.options.get
