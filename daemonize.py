@@ -379,7 +379,7 @@ def _proc(pid: int | str, name: str) -> bytes:
     if isinstance(pid, int) and not _has_proc():
         return b""
     try:
-        with open(f"{_PROC}/{pid}/{name}", "rb") as file:
+        with open(f"{_PROC}/{pid}/{name}", "rb", 0) as file:
             return file.read()
     except OSError:
         return b""
@@ -503,17 +503,11 @@ def _who(pid: int | None) -> str:
                            f" of user {_user_name(uid)}")
 
 
-def _session_of(pid: int) -> int | None:
+def _ask(ask: Callable[[int], int], pid: int) -> int | None:
+    """os.getpgid or os.getsid of a process."""
     try:
-        return os.getsid(pid)
+        return ask(pid)
     except OSError:             # gone; and OpenBSD tells only of one's own
-        return None
-
-
-def _group_of(pid: int) -> int | None:
-    try:
-        return os.getpgid(pid)
-    except OSError:             # the same
         return None
 
 
@@ -541,7 +535,7 @@ def _kill_session() -> None:
     with _doing("look for what is left of the session"):
         pids = _pids()
     for pid in pids:
-        if pid != os.getpid() and _session_of(pid) == os.getpid():
+        if pid != os.getpid() and _ask(os.getsid, pid) == os.getpid():
             _kill(pid)
 
 
@@ -570,7 +564,7 @@ class _Group:
             if error.errno != errno.EINVAL:     # of an older kernel
                 return False
         # Has somebody the number now who is not of the leader's session?
-        return (_session_of(self.number) in (None, self.session)
+        return (_ask(os.getsid, self.number) in (None, self.session)
                 and _kill(-self.number, number))
 
     def end(self, number: int) -> None:
@@ -859,7 +853,7 @@ class _PidFile:
         """FileNotFoundError if it does not exist and is only to be read."""
         self.path = path
         self.owner = owner      # a uid that it may belong to, beside root's
-        self.is_new = not os.path.lexists(path)
+        self.is_new = False     # we have made it
         self.is_locked = False  # by us, to be changed
         self.is_awaited: Callable[[], bool] = lambda: True
         try:
@@ -870,15 +864,12 @@ class _PidFile:
             reason = ("it is a symbolic link" if os.path.islink(path)
                       else error.strerror)
             raise DaemonizeError(f"cannot open {path}: {reason}") from error
-        try:
-            info = self.info()
-            if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
-                raise DaemonizeError(f"{path} is no pidfile: not a regular "
-                                     "file, or one with several links")
-        except DaemonizeError:
-            self.remove_new()
+        with _doing(f"look at {path}"):
+            info = os.fstat(self.fd)
+        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
             os.close(self.fd)
-            raise
+            raise DaemonizeError(f"{path} is no pidfile: not a regular "
+                                 "file, or one with several links")
 
     def open(self, flags: int) -> int:
         """First without O_CREAT, which would refuse --user's own pidfile in
@@ -889,6 +880,7 @@ class _PidFile:
         except FileNotFoundError:
             if not flags & os.O_RDWR:
                 raise
+            self.is_new = True
             return _open(self.path, flags | os.O_CREAT, 0o644)
 
     def __enter__(self) -> _PidFile:
@@ -952,7 +944,7 @@ class _PidFile:
         is_mine = info.st_uid == os.geteuid() != 0
         if number is None:
             return not is_mine or is_hidden and _kill(pid, 0)
-        return pid == number and _group_of(pid) is not None and (
+        return pid == number and _ask(os.getpgid, pid) is not None and (
             not is_mine or is_hidden or _kill(pid, 0))
 
     def is_users(self, pid: int) -> bool:
@@ -994,7 +986,7 @@ class _PidFile:
             if byte == _DAEMON_BYTE else self.is_worker(pid, byte))
 
     def is_worker(self, pid: int, byte: int) -> bool:
-        return _group_of(pid) == pid and self.counts(pid, byte)
+        return _ask(os.getpgid, pid) == pid and self.counts(pid, byte)
 
     def workers(self) -> tuple[list[tuple[int, int]], list[int]]:
         """([(number, pid)], [pid of a stranger in the workers' bytes])
@@ -1071,48 +1063,48 @@ class _PidFile:
         says.  Any other is a stranger, unless a start is under way, which
         has byte 2^30 locked until all agree.
         """
-        seen = -2
-        looks = 0
+        looks = 0       # at a stranger, while nobody was changing the file
         deadline = time.monotonic() + _CHANGE_TIMEOUT
         while True:
             # In this order: a daemon locks before its pid is written
-            pid, lock = self.number(), self.lock_in(_DAEMON_BYTE, 1)
-            _, length, holder, is_read = lock or (0, 0, None, False)
-            is_ours = length == 1 and is_read
-            if pid and pid not in (os.getpid(), asking) and (
-                    self.is_marked(pid)):
-                if holder != pid and _is_exiting(pid) and (
-                        time.monotonic() < deadline):
-                    time.sleep(0.001)   # the dying lose their locks first
-                    continue
-                self.refuse_foreign(pid)
-                return pid, "" if holder else (     # behind a stranger, say
-                    f"pid {pid} has let its lock on {self.path} go")
-            if holder is None:
-                break
-            if is_ours and holder < 1 and holder != -1:
-                return 0, f"{self.path} is held by {_who(0)}"
-            counts = is_ours and holder > 0 and self.counts(
-                holder, _DAEMON_BYTE, pid or 0)
-            if (holder != pid and not self.is_locked
-                    and time.monotonic() < deadline
-                    and self.holder(_CHANGE_BYTE, writer=True)):
-                seen = -2       # a start is under way: in a moment all agree
-            elif counts:
-                self.refuse_foreign(holder)
-                return holder, ""
-            elif holder == seen or self.is_locked or looks > 5:
-                break           # nobody was changing the file in between
+            number, lock = self.number(), self.lock_in(_DAEMON_BYTE, 1)
+            holder = lock[2] if lock else None
+            if number and number not in (os.getpid(), asking) and (
+                    self.is_marked(number)):
+                pid: int | None = number    # the dying lose their locks first
+                will_change = holder != pid and _is_exiting(number)
             else:
-                seen = holder
-                looks += 1      # strangers may come and go
+                pid = self.locker(lock, number or 0) if lock else None
+                will_change = (
+                    holder not in (None, number) and not self.is_locked and
+                    self.holder(_CHANGE_BYTE, writer=True) is not None)
+            if will_change and time.monotonic() < deadline:
+                looks = 0
+            elif pid is None and lock and not self.is_locked and looks < 2:
+                looks += 1      # one may have ended its start just now
+            else:
+                break
             time.sleep(0.001)
-        self.refuse_foreign(None)
-        return None, "" if holder is None else self.held_by(holder)
+        if pid == 0:
+            return 0, f"{self.path} is held by {_who(0)}"
+        self.refuse_foreign(pid)
+        if pid is None:
+            return None, "" if holder is None else self.held_by(holder)
+        return pid, "" if lock else (       # behind a stranger's, say
+            f"pid {pid} has let its lock on {self.path} go")
 
-    def state(self) -> tuple[int | None, str, list[tuple[int, int]],
-                             list[int]]:
-        """(pid, but, workers, strangers): judge() and workers() at once.
+    def locker(self, lock: tuple[int, int, int, bool], number: int
+               ) -> int | None:
+        """Who has locked byte 0 as a daemon does; 0 if that is hidden."""
+        _, length, holder, is_read = lock
+        if length != 1 or not is_read or holder == -1:
+            return None
+        if holder < 1:
+            return 0
+        return holder if self.counts(holder, _DAEMON_BYTE, number) else None
+
+    def state(self) -> tuple[int | None, str, list[tuple[int, int]]]:
+        """(pid, but, workers): judge() and workers() at once.
 
         Workers that have come since judge() found no daemon are those of a
         start just now, unless it finds none again.
@@ -1124,8 +1116,10 @@ class _PidFile:
                 self.content()      # raises where that is no pid
                 if -2 in strangers:
                     raise DaemonizeError(f"{self.path} is held by {_who(0)}")
+                if strangers and not but:
+                    but = self.held_by(strangers[0])
             if pid is not None or not workers or self.judge()[0] is None:
-                return pid, but, workers, strangers
+                return pid, but, workers
 
     def held_by(self, stranger: int | None) -> str:
         return (f"{self.path} is locked by {_who(stranger)}, which is not "
@@ -1141,24 +1135,24 @@ class _PidFile:
 
     def lock(self) -> None:
         """Takes byte 2^30, for which many may queue: each has ten seconds."""
-        holder: int | None = -2
-        patience = 0.0
-        while True:
-            with _doing(f"lock {self.path}", locks=True):
-                self.is_locked = _poll(
-                    lambda: self.try_lock() or not self.is_awaited(),
-                    patience) and self.is_awaited()
-            if self.is_locked:
-                return
+        def is_locked() -> bool:
             if not self.is_awaited():
                 raise DaemonizeError("nobody waits for the start any more")
-            found = self.lock_in(_CHANGE_BYTE, 1)
-            before, holder = holder, found and found[2]
-            # A read lock is no starter's: those who pass it round are one
-            if holder == before or patience and found and found[3]:
-                raise DaemonizeError(
-                    f"{self.path} is locked by {_who(holder)}")
-            patience = _CHANGE_TIMEOUT
+            return self.try_lock()
+
+        holder: int | None = -2         # no process's number
+        patience = 0.0
+        with _doing(f"lock {self.path}", locks=True):
+            while not _poll(is_locked, patience):
+                before = holder
+                found = self.lock_in(_CHANGE_BYTE, 1)
+                holder = found[2] if found else None
+                # A read lock is no starter's: those who pass it round are one
+                if holder == before or patience and found and found[3]:
+                    raise DaemonizeError(
+                        f"{self.path} is locked by {_who(holder)}")
+                patience = _CHANGE_TIMEOUT
+        self.is_locked = True
 
     def unlock(self) -> None:
         self.is_locked = False
@@ -1245,7 +1239,7 @@ class _PidFile:
         the file says.
         """
         self.lock()
-        pid, _, workers, _ = self.state()
+        pid, _, workers = self.state()
         holder = self.holder(_DAEMON_BYTE) or 0
         if not (pid is not None or workers or not self.is_current() or
                 holder > 0 and self.counts(holder, _DAEMON_BYTE, holder)):
@@ -1289,7 +1283,8 @@ class _Target:
         except OSError:         # gone; or an old kernel, or a seccomp filter
             self.pidfd = -1
         self.uid = _uid_of(pid)
-        self.session = _session_of(pid) if _group_of(pid) == pid else None
+        leads = _ask(os.getpgid, pid) == pid
+        self.session = _ask(os.getsid, pid) if leads else None
         self.last = 0           # the signal that it got last
         self.left: _Group | None = None     # of its group, when it is dead
 
@@ -1312,7 +1307,7 @@ class _Target:
         also one that has closed all its descriptors.
         """
         family = [b"%d" % self.pid, b"%d" % (self.session or 0)]
-        return any(_group_of(pid) == pid and
+        return any(_ask(os.getpgid, pid) == pid and
                    _proc_stat(pid)[1:4:2] == family for pid in _pids())
 
     def signal(self, *numbers: int) -> None:
@@ -1355,7 +1350,7 @@ class _Target:
         """
         leader = self.session
         if (self.byte != _DAEMON_BYTE or leader is None or leader == self.pid
-                or _session_of(leader) is None
+                or _ask(os.getsid, leader) is None
                 or _proc_stat(leader)[0] == b"Z"):
             return True
         try:
@@ -3764,7 +3759,8 @@ class _Trial:
             return -len(self.ready)
         if pid == self.pid or pid in self.workers:
             return pid
-        return _group_of(pid) if _session_of(pid) == self.starter else None
+        session = _ask(os.getsid, pid)
+        return _ask(os.getpgid, pid) if session == self.starter else None
 
     # The verdict
 
@@ -4420,9 +4416,7 @@ def _inspect(path: str, owner: int | None = None
     try:
         while True:
             with _opened(path, owner) as pidfile:
-                pid, but, workers, strangers = pidfile.state()
-                if pid is None and strangers:
-                    but = but or pidfile.held_by(strangers[0])
+                pid, but, workers = pidfile.state()
                 if pid is not None or pidfile.is_current():
                     return True, pid, but, workers
     except NotRunning:
@@ -4442,15 +4436,17 @@ def status(pidfile: Path) -> int | None:
     return pid
 
 
-def _daemon_of(pidfile: _PidFile) -> _Target:
+def _find(pidfile: _PidFile) -> _Target | None:
+    """The daemon; None where a killed supervisor has left its workers."""
     while True:
-        pid, but = pidfile.judge()
-        if pid is None:
-            pidfile.content()
-            raise NotRunning("not running: " +
-                             (but or f"{pidfile.path} is stale"))
+        pid, but, workers = pidfile.state()
         if pid == 0:
             raise DaemonizeError(but)
+        if pid is None and workers:
+            return None
+        if pid is None:
+            raise NotRunning("not running: " +
+                             (but or f"{pidfile.path} is stale"))
         target = _Target(pidfile, _DAEMON_BYTE, pid)
         if target.is_it():
             if but and target.pidfd < 0:
@@ -4484,7 +4480,9 @@ def _send_signal(path: str, number: int, owner: int | None = None) -> None:
         os.kill(os.getpid(), number)
         return
     with _opened(path, owner) as pidfile:
-        target = _daemon_of(pidfile)
+        target = _find(pidfile)
+        if not target:
+            raise NotRunning(f"not running: {path} is stale")
         try:
             target.signal(*numbers)
         finally:
@@ -4524,19 +4522,6 @@ def _refuse_worker(path: str, owner: int | None = None) -> None:
     if is_worker:
         raise DaemonizeError(f"this is worker {number} of {path} itself, "
                              "which a restart ends: a child of it can do that")
-
-
-def _find(pidfile: _PidFile) -> _Target | None:
-    """The daemon; None where a killed supervisor has left its workers."""
-    while True:
-        try:
-            return _daemon_of(pidfile)
-        except NotRunning:
-            pid, _, workers, _ = pidfile.state()
-            if pid is None and not workers:
-                raise
-            if pid is None:
-                return None
 
 
 def _stop(path: str, schedule: list[tuple[int, float]],
