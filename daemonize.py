@@ -835,9 +835,8 @@ _DAEMON_BYTE = 0
 _CHANGE_BYTE = 1 << 30
 _CHANGE_TIMEOUT = 10.0          # seconds
 _MARKS = 10 ** 7                # so many marks there are
-_FEW = 5        # below it bytes are looked at whatever it takes
-_MOST_STRANGERS = 1000          # whose locks are looked at, in this time
-_PATIENT = 0.001                # seconds without finding a worker
+_FEW = 5        # workers, for whom is looked first
+_PATIENT = 0.2                  # seconds of finding strangers' locks alone
 _HIGH = 240     # out of the way of scripts that say exec 3> or exec 9>
 _LOWEST = 10    # where RLIMIT_NOFILE is low
 
@@ -864,8 +863,7 @@ class _PidFile:
             reason = ("it is a symbolic link" if os.path.islink(path)
                       else error.strerror)
             raise DaemonizeError(f"cannot open {path}: {reason}") from error
-        with _doing(f"look at {path}"):
-            info = os.fstat(self.fd)
+        info = self.info()
         if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
             os.close(self.fd)
             raise DaemonizeError(f"{path} is no pidfile: not a regular "
@@ -919,15 +917,19 @@ class _PidFile:
         found = self.lock_in(byte, 1, writer)
         return None if found is None else found[2]
 
-    def counts(self, pid: int, byte: int, number: int | None = None) -> bool:
+    def counts(self, pid: int, byte: int, number: int) -> bool:
         """Can this process, which a lock names, have been started here?
 
-        number is the one in the file: where /proc does not tell what the
-        process has open, because it is another user's or there is none, the
-        two must agree.  None: of a worker no file tells.
+        Where /proc does not tell what it has open, because it is another
+        user's or there is none, a daemon must have the number in the file;
+        of a worker no file tells.
         """
         if pid == os.getpid() or not self.is_users(pid):
             return False        # ours was the number of somebody dead
+        is_daemon = byte == _DAEMON_BYTE
+        group = _ask(os.getpgid, pid)
+        if not is_daemon and group != pid:
+            return False
         info = self.info()
         try:
             # What is set-user-ID anybody can start, with what he has locked.
@@ -938,14 +940,31 @@ class _PidFile:
                         and _has_open(pid, info, byte))
         except OSError:
             pass
+        if is_daemon and (pid != number or group is None):
+            return False
+        if info.st_uid != os.geteuid() or info.st_uid == 0:
+            return True
         # Of an ordinary user's file whoever he may not signal is no holder,
         # and no worker whom /proc knows and hides: it was root's, or shy
         is_hidden = not _ids(pid, "Uid")
-        is_mine = info.st_uid == os.geteuid() != 0
-        if number is None:
-            return not is_mine or is_hidden and _kill(pid, 0)
-        return pid == number and _ask(os.getpgid, pid) is not None and (
-            not is_mine or is_hidden or _kill(pid, 0))
+        if is_daemon:
+            return is_hidden or _kill(pid, 0)
+        return is_hidden and _kill(pid, 0)
+
+    def owner_of(self, lock: tuple[int, int, int, bool], number: int = 0
+                 ) -> int | None:
+        """The daemon or the worker that has taken this lock.
+
+        0: to us it is hidden who that is; None: a stranger has it.  A
+        worker has locked its byte alone, and leads its process group; else
+        it is somebody's backup program.
+        """
+        byte, length, pid, is_read = lock
+        if length != 1 or not is_read or pid == -1:
+            return None
+        if pid < 1:
+            return 0
+        return pid if self.counts(pid, byte, number) else None
 
     def is_users(self, pid: int) -> bool:
         """By its users; True where they are hidden.
@@ -968,59 +987,49 @@ class _PidFile:
         that: by the seconds he is known.
         """
         info = self.info()
-        if not info.st_mtime_ns % 10 ** 9 == _mark(pid) != 0 or not (
+        mark = _mark(pid)
+        if not mark or info.st_mtime_ns % 10 ** 9 != mark or not (
                 info.st_uid in (0, os.geteuid()) or self.is_owners(pid)):
             return False
-        turn = _MARKS / os.sysconf("SC_CLK_TCK")
         later = (_start_time(pid) or 0.0) - int(info.st_mtime)
-        comes_again = later > turn / 2 and abs(
-            later - round(later / turn) * turn) < 2
-        return self.is_users(pid) or not comes_again
+        turn = _MARKS / os.sysconf("SC_CLK_TCK")
+        turns = round(later / turn)
+        comes_again = turns > 0 and abs(later - turns * turn) < 2
+        return not comes_again or self.is_users(pid)
 
     def is_held_by(self, byte: int, pid: int) -> bool:
         """Is that process the daemon, or the worker of that byte?"""
         if byte == _DAEMON_BYTE and self.is_marked(pid):
             return True
-        return self.lock_in(byte, 1) == (byte, 1, pid, True) and (
-            self.counts(pid, byte, self.number() or 0)
-            if byte == _DAEMON_BYTE else self.is_worker(pid, byte))
-
-    def is_worker(self, pid: int, byte: int) -> bool:
-        return _ask(os.getpgid, pid) == pid and self.counts(pid, byte)
+        lock = self.lock_in(byte, 1)
+        return (lock is not None and lock[2] == pid and lock[0] == byte
+                and self.owner_of(lock, self.number() or 0) == pid)
 
     def workers(self) -> tuple[list[tuple[int, int]], list[int]]:
         """([(number, pid)], [pid of a stranger in the workers' bytes])
 
-        A worker has locked its byte alone, and leads its process group;
-        else it is somebody's backup program.  (-2: hidden from us, and may
-        be one.)  Of somebody who takes thousands of bytes only some are
-        looked at: each question takes the kernel a walk through all of them.
+        -2: hidden from us, and may be a worker.  Of somebody who takes
+        thousands of bytes only some are looked at: each question takes the
+        kernel a walk through all of them.
         """
         workers = []
         strangers: list[int] = []
         ranges = [(_FEW, _CHANGE_BYTE), (1, _FEW)]
-        deadline = 0.0
-        while ranges:
+        deadline = time.monotonic() + _PATIENT
+        while ranges and not (strangers and time.monotonic() > deadline):
             first, end = ranges.pop()
-            if first >= _FEW and strangers:
-                deadline = deadline or time.monotonic() + _PATIENT
-                if (len(strangers) > _MOST_STRANGERS
-                        or time.monotonic() > deadline):
-                    break
-            found = self.lock_in(first, end - first) if first < end else None
-            if found is None:
+            lock = self.lock_in(first, end - first) if first < end else None
+            if lock is None:
                 continue
-            start, length, pid, is_read = found
+            start, length, pid, _ = lock
             ranges += [(start + length if length else end, end),
                        (first, start)]
-            if length == 1 and is_read and pid < 1 and pid != -1:
-                strangers.append(-2)
-            elif (length == 1 and is_read and pid > 0 and pid not in strangers
-                    and self.is_worker(pid, start)):
-                workers.append((start - 1, pid))
-                deadline = 0.0
+            worker = None if pid in strangers else self.owner_of(lock)
+            if worker:
+                workers.append((start - 1, worker))
+                deadline = time.monotonic() + _PATIENT
             else:
-                strangers.append(pid)
+                strangers.append(pid if worker is None else -2)
         return sorted(workers), strangers
 
     def content(self) -> int | None:
@@ -1074,7 +1083,7 @@ class _PidFile:
                 pid: int | None = number    # the dying lose their locks first
                 will_change = holder != pid and _is_exiting(number)
             else:
-                pid = self.locker(lock, number or 0) if lock else None
+                pid = self.owner_of(lock, number or 0) if lock else None
                 will_change = (
                     holder not in (None, number) and not self.is_locked and
                     self.holder(_CHANGE_BYTE, writer=True) is not None)
@@ -1092,16 +1101,6 @@ class _PidFile:
             return None, "" if holder is None else self.held_by(holder)
         return pid, "" if lock else (       # behind a stranger's, say
             f"pid {pid} has let its lock on {self.path} go")
-
-    def locker(self, lock: tuple[int, int, int, bool], number: int
-               ) -> int | None:
-        """Who has locked byte 0 as a daemon does; 0 if that is hidden."""
-        _, length, holder, is_read = lock
-        if length != 1 or not is_read or holder == -1:
-            return None
-        if holder < 1:
-            return 0
-        return holder if self.counts(holder, _DAEMON_BYTE, number) else None
 
     def state(self) -> tuple[int | None, str, list[tuple[int, int]]]:
         """(pid, but, workers): judge() and workers() at once.
@@ -1241,8 +1240,10 @@ class _PidFile:
         self.lock()
         pid, _, workers = self.state()
         holder = self.holder(_DAEMON_BYTE) or 0
-        if not (pid is not None or workers or not self.is_current() or
-                holder > 0 and self.counts(holder, _DAEMON_BYTE, holder)):
+        may_be_daemon = holder > 0 and self.counts(holder, _DAEMON_BYTE,
+                                                   holder)
+        if (pid is None and not workers and not may_be_daemon
+                and self.is_current()):
             with _doing(f"remove {self.path}"):
                 try:
                     os.unlink(self.path)
