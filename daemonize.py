@@ -1003,7 +1003,7 @@ class _PidFile:
             return True
         lock = self.lock_in(byte, 1)
         return (lock is not None and lock[2] == pid and lock[0] == byte
-                and self.owner_of(lock, self.number() or 0) == pid)
+                and self.owner_of(lock, self.content() or 0) == pid)
 
     def workers(self) -> tuple[list[tuple[int, int]], list[int]]:
         """([(number, pid)], [pid of a stranger in the workers' bytes])
@@ -1032,24 +1032,21 @@ class _PidFile:
                 strangers.append(pid if worker is None else -2)
         return sorted(workers), strangers
 
-    def content(self) -> int | None:
-        """The number in it; None where it is empty."""
+    def content(self, is_checked: bool = False) -> int | None:
+        """The number in it; None where it is empty.
+
+        Where it holds something else: None, too, or, to be checked, an
+        error, lest somebody's own file be overwritten or removed.
+        """
         with _doing(f"read {self.path}"):
             text = os.pread(self.fd, 65, 0)
         number = text.strip() or b"0"
-        if len(text) > 64 or not number.isdigit():
-            if self.is_known:
-                return None
+        if len(text) <= 64 and number.isdigit():
+            return int(number) or None
+        if is_checked and not self.is_known:
             raise DaemonizeError(f"{self.path} is no pidfile: it holds "
                                  "something that is no pid")
-        return int(number) or None
-
-    def number(self) -> int | None:
-        """The same; None, too, where the file holds something else."""
-        try:
-            return self.content()
-        except DaemonizeError:
-            return None
+        return None
 
     def refuse_foreign(self, daemon: int | None) -> None:
         """Root believes no file that somebody else can write."""
@@ -1076,7 +1073,7 @@ class _PidFile:
         deadline = time.monotonic() + _CHANGE_TIMEOUT
         while True:
             # In this order: a daemon locks before its pid is written
-            number, lock = self.number(), self.lock_in(_DAEMON_BYTE, 1)
+            number, lock = self.content(), self.lock_in(_DAEMON_BYTE, 1)
             holder = lock[2] if lock else None
             if number and number not in (os.getpid(), asking) and (
                     self.is_marked(number)):
@@ -1112,7 +1109,7 @@ class _PidFile:
             pid, but = self.judge()
             workers, strangers = ([], []) if pid == 0 else self.workers()
             if pid is None:
-                self.content()      # raises where that is no pid
+                self.content(is_checked=True)
                 if -2 in strangers:
                     raise DaemonizeError(f"{self.path} is held by {_who(0)}")
                 if strangers and not but:
@@ -1191,7 +1188,7 @@ class _PidFile:
         if pid is not None:
             raise AlreadyRunning("already running: " + (
                 but or f"{self.path} is held by pid {pid}"), 0, pid or None)
-        self.content()
+        self.content(is_checked=True)
         stranger = self.holder(_DAEMON_BYTE, writer=True)
         if stranger is not None:        # beside a read lock we could go on
             raise DaemonizeError(self.held_by(stranger))
@@ -1296,7 +1293,7 @@ class _Target:
     def is_it(self) -> bool:
         return self.pidfile.is_held_by(self.byte, self.pid)
 
-    def who(self) -> str:
+    def described(self) -> str:
         if self.left is None:
             return _who(self.pid)
         members = ", ".join(map(str, self.left.members))
@@ -1381,51 +1378,77 @@ def _await_ends(targets: list[_Target], timeout: float) -> bool:
 
 def _end(targets: list[_Target], schedule: list[tuple[int, float]],
          waiting: _Waiting) -> list[tuple[int, float]]:
-    """Returns the schedule from where they had ended, or raises (124)."""
-    targets = targets[:]
+    """Ends and closes them; raises (124) where they do not.
+
+    Returns the schedule from the step on in which they have ended.
+    """
+    alive = targets[:]
     rest = schedule[:]
-    while rest:
-        number, seconds = rest[0]
+    try:
+        while rest:
+            number, seconds = rest[0]
+            for target in alive:
+                target.signal(number, signal.SIGCONT)   # it may be stopped
+            if not alive or waiting.until(
+                    lambda left: _await_ends(alive, left), seconds,
+                    f"pid {alive[0].pid} to end"):
+                break
+            del rest[0]
+    finally:
         for target in targets:
-            target.signal(number, signal.SIGCONT)       # it may be stopped
-        if not targets or waiting.until(
-                lambda left: _await_ends(targets, left), seconds,
-                f"pid {targets[0].pid} to end"):
-            break
-        del rest[0]
-    deaf = [target for target in targets     # but a group that was KILLed
+            target.close()
+    deaf = [target for target in alive      # but a group that was KILLed
             if target.left is None or target.last != signal.SIGKILL]
     if deaf:
         total = sum(seconds for _, seconds in schedule)
         raise DaemonizeError(
-            "; ".join(target.who() for target in deaf) +
+            "; ".join(target.described() for target in deaf) +
             f" did not end in {total:g} s", 124, deaf[0].pid)
     return rest or schedule[-1:]
 
 
-def _workers_of(pidfile: _PidFile) -> list[_Target]:
+def _workers_of(pidfile: _PidFile, pinned: Sequence[_Target] = ()
+                ) -> list[_Target]:
     """Pinned: when they are dead, no lock tells of what they have left."""
-    targets = []
+    targets = [*pinned]
+    known = [(target.byte, target.pid) for target in pinned]
     for number, pid in pidfile.workers()[0]:
-        target = _Target(pidfile, 1 + number, pid)
-        if target.is_it():
-            targets.append(target)
-        else:
-            target.close()      # it has ended just now
+        if (1 + number, pid) not in known:
+            target = _Target(pidfile, 1 + number, pid)
+            if target.is_it():
+                targets.append(target)
+            else:
+                target.close()      # it has ended just now
     return targets
 
 
 def _end_workers(pidfile: _PidFile, schedule: list[tuple[int, float]],
-                 waiting: _Waiting, known: Sequence[_Target] = ()
+                 waiting: _Waiting, pinned: Sequence[_Target] = ()
                  ) -> list[int]:
     """Ends the workers that a killed supervisor has left; their pids."""
-    targets = [*known, *_workers_of(pidfile)]
-    try:
-        _end(targets, schedule, waiting)
-    finally:
-        for target in targets:
-            target.close()
+    targets = _workers_of(pidfile, pinned)
+    _end(targets, schedule, waiting)
     return [target.pid for target in targets]
+
+
+def _end_daemon(daemon: _Target, workers: list[_Target],
+                schedule: list[tuple[int, float]], waiting: _Waiting
+                ) -> list[tuple[int, float]]:
+    """Returns what of the schedule is left for its workers."""
+    if os.getpgrp() in [target.pid for target in workers]:
+        os.setpgid(0, 0)        # a service that restarts itself
+    if workers or daemon.supervises():
+        # A supervisor may have the same schedule: let it KILL them first
+        following = [number for number, _ in schedule[1:]] + [0]
+        schedule = [
+            (number, seconds + 1 if after == signal.SIGKILL else seconds)
+            for (number, seconds), after in zip(schedule, following)]
+    try:
+        return _end([daemon], schedule, waiting)
+    except DaemonizeError:
+        for target in workers:
+            target.close()
+        raise
 
 
 # ---- Forking and telling ------------------------------------------------
@@ -4512,7 +4535,7 @@ def _refuse_worker(path: str, owner: int | None = None) -> None:
             # not all kernels tell
             told = _proc("self", f"fdinfo/{pidfile.fd}")
             is_worker = (
-                os.getppid() == pidfile.number()
+                os.getppid() == pidfile.content()
                 and os.getpgrp() == os.getpid()
                 and number.isascii() and number.isdigit() and len(number) < 8
                 and (_WORKER in os.environ or b"\nino:" in told)
@@ -4537,31 +4560,17 @@ def _stop(path: str, schedule: list[tuple[int, float]],
         return f"pid {os.getpid()}", ""
     if first is not None:
         schedule = [(first, schedule[0][1]), *schedule[1:]]
+    waiting = _Waiting(is_shown)
+    known = None
     try:
         with _opened(path, owner) as pidfile:
             daemon = _find(pidfile)
-            known = pidfile.info() if daemon else None
-            workers: list[_Target] = []
+            workers = _workers_of(pidfile)
             if daemon:
+                known = pidfile.info()
                 owner = daemon.uid if owner is None else owner
-                workers = _workers_of(pidfile)
-                if os.getpgrp() in [target.pid for target in workers]:
-                    os.setpgid(0, 0)    # a service that restarts itself
-                # A supervisor may have the same schedule: let it KILL first
-                if workers or daemon.supervises():
-                    later = [sig for sig, _ in schedule[1:]]
-                    schedule = [(sig, seconds + (after == signal.SIGKILL))
-                                for (sig, seconds), after in zip(
-                                    schedule, [*later, 0])]
-                try:
-                    schedule = _end([daemon], schedule, _Waiting(is_shown))
-                except DaemonizeError:
-                    for target in workers:
-                        target.close()
-                    raise
-                finally:
-                    daemon.close()
-            left = _end_workers(pidfile, schedule, _Waiting(is_shown), workers)
+                schedule = _end_daemon(daemon, workers, schedule, waiting)
+            left = _end_workers(pidfile, schedule, waiting, workers)
     except NotRunning as error:
         why = _clear(path, owner)
         raise NotRunning(f"{error}; {why}" if why else str(error)) from None
