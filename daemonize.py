@@ -863,11 +863,15 @@ class _PidFile:
             reason = ("it is a symbolic link" if os.path.islink(path)
                       else error.strerror)
             raise DaemonizeError(f"cannot open {path}: {reason}") from error
-        info = self.info()
-        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+        try:
+            info = self.info()
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+                raise DaemonizeError(f"{path} is no pidfile: not a regular "
+                                     "file, or one with several links")
+        except DaemonizeError:
+            self.remove_new()
             os.close(self.fd)
-            raise DaemonizeError(f"{path} is no pidfile: not a regular "
-                                 "file, or one with several links")
+            raise
 
     def open(self, flags: int) -> int:
         """First without O_CREAT, which would refuse --user's own pidfile in
