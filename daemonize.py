@@ -853,7 +853,6 @@ class _PidFile:
         self.path = path
         self.owner = owner      # a uid that it may belong to, beside root's
         self.is_new = False     # we have made it
-        self.is_locked = False  # by us, to be changed
         self.is_awaited: Callable[[], bool] = lambda: True
         try:
             self.fd = self.open(flags | os.O_NOFOLLOW)
@@ -1085,12 +1084,11 @@ class _PidFile:
                 will_change = holder != pid and _is_exiting(number)
             else:
                 pid = self.owner_of(lock, number or 0) if lock else None
-                will_change = (
-                    holder not in (None, number) and not self.is_locked and
+                will_change = holder not in (None, number) and (
                     self.holder(_CHANGE_BYTE, writer=True) is not None)
             if will_change and time.monotonic() < deadline:
                 looks = 0
-            elif pid is None and lock and not self.is_locked and looks < 2:
+            elif pid is None and lock and looks < 2:
                 looks += 1      # one may have ended its start just now
             else:
                 break
@@ -1125,10 +1123,11 @@ class _PidFile:
         return (f"{self.path} is locked by {_who(stranger)}, which is not "
                 "its daemon")
 
-    def try_lock(self) -> bool:
+    def try_lock(self, byte: int = _CHANGE_BYTE) -> bool:
+        """False where somebody else's lock is in the way."""
+        kind = fcntl.LOCK_EX if byte == _CHANGE_BYTE else fcntl.LOCK_SH
         try:
-            fcntl.lockf(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1,
-                        _CHANGE_BYTE)
+            fcntl.lockf(self.fd, kind | fcntl.LOCK_NB, 1, byte)
         except (BlockingIOError, PermissionError):
             return False        # EAGAIN or EACCES: POSIX allows both
         return True
@@ -1152,10 +1151,8 @@ class _PidFile:
                     raise DaemonizeError(
                         f"{self.path} is locked by {_who(holder)}")
                 patience = _CHANGE_TIMEOUT
-        self.is_locked = True
 
     def unlock(self) -> None:
-        self.is_locked = False
         with _doing(f"unlock {self.path}"):
             fcntl.lockf(self.fd, fcntl.LOCK_UN, 1, _CHANGE_BYTE)
 
@@ -1201,11 +1198,8 @@ class _PidFile:
     def hold(self, byte: int) -> None:
         """In the daemon and in workers: takes a byte, for life."""
         with _doing(f"lock {self.path}", locks=True):
-            try:
-                fcntl.lockf(self.fd, fcntl.LOCK_SH | fcntl.LOCK_NB, 1, byte)
-            except (BlockingIOError, PermissionError):
-                raise DaemonizeError(
-                    self.held_by(self.holder(byte))) from None
+            if not self.try_lock(byte):
+                raise DaemonizeError(self.held_by(self.holder(byte)))
 
     def write(self, pid: int, group: int) -> None:
         """In the starter: writes the pid of the holder over the old one.
