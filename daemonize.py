@@ -768,9 +768,10 @@ def _redirect(opened: Sequence[int]) -> None:
 def _close(*fds: int) -> None:
     for fd in fds:
         try:
-            os.close(fd)
+            if fd >= 0:
+                os.close(fd)
         except OSError:
-            pass        # it is -1, or closed all the same: a full disk, say
+            pass                # closed all the same: a full disk, say
 
 
 def _write(fd: int, text: str) -> None:
@@ -3458,7 +3459,7 @@ class _Starter:
         With nothing open that somebody waits for the end of.
         """
         signal.set_wakeup_fd(-1)
-        for fd in _descriptors():
+        for fd in _descriptors() if self.is_left_stopped else ():
             os.closerange(max(fd, 3), fd + 1)
         while self.is_stopped(os.WNOHANG):
             self.is_stopped(os.WCONTINUED)

@@ -7470,8 +7470,12 @@ class ReadinessTest(NotifyTestCase):
     def test_an_error_after_the_outcome_stays_in_the_starter(self):
         self.assertEqual(self.python(
             "import daemonize, os\n"
-            "def closerange(*args): raise OSError('no')\n"
-            "os.closerange = closerange\n"
+            "plain, asked = os.waitpid, []\n"
+            "def waitpid(pid, options):\n"
+            "    if options & os.WUNTRACED: asked.append(1)\n"
+            "    if len(asked) == 2: raise OSError('no')\n"
+            "    return plain(pid, options)\n"
+            "os.waitpid = waitpid\n"
             "status = daemonize.main(%r)\n"
             "print(status, flush=True)\n" % [
                 "--notify-await", *self.service("READY=1")]),
