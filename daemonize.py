@@ -4934,10 +4934,10 @@ class _CommandLine:
 
     def owner(self) -> int | None:
         """--user, whom a pidfile may belong to beside root."""
-        user, group = self.options.get("user"), self.options.get("group")
+        user = self.options.get("user")
         if user is None or os.geteuid() != 0:
             return None
-        return _Identity(user, group).uid
+        return _Identity(user, self.options.get("group")).uid
 
     def help(self) -> int:
         """The end of this file's docstring, of which -OO leaves nothing."""
@@ -5026,24 +5026,26 @@ class _CommandLine:
         except DaemonizeError as error:
             error.exit_status = 4
             raise
-        workers = [{"id": number, "pid": worker, "uptime": _uptime(worker)}
-                   for number, worker in found]
         if "json" in self.options:
             import json
             self.tell(json.dumps({
                 "running": pid is not None, "pid": pid or None,
-                "pidfile": self.path, "workers": workers}))
+                "pidfile": self.path, "workers": [
+                    {"id": number, "pid": worker, "uptime": _uptime(worker)}
+                    for number, worker in found]}))
         else:
-            self.tell(*[f"running, pid {pid}"] * bool(pid), *[
-                "worker {id}, pid {pid}".format_map(worker) + (
-                    "" if worker["uptime"] is None else
-                    f", up {worker['uptime']:.2f} s") for worker in workers])
+            lines = [f"running, pid {pid}"] if pid else []
+            for number, worker in found:
+                up = _uptime(worker)
+                lines.append(f"worker {number}, pid {worker}" + (
+                    "" if up is None else f", up {up:.2f} s"))
+            self.tell(*lines)
         if pid == 0:
             raise DaemonizeError(but, 4)
         if pid is None and "json" not in self.options:
             but = but or (f"{self.path} is stale" if exists else
                           f"there is no {self.path}")
-            if workers:
+            if found:
                 but += ("; the workers of a killed supervisor run "
                         "(--stop ends them)")
             self.complain(NotRunning(f"not running: {but}"))
