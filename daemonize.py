@@ -789,14 +789,16 @@ def _lines(text: bytes) -> list[str]:
 def _last_lines(path: str, log: int, since: int) -> list[str]:
     """The last ten lines of a log that were written after byte since.
 
-    log is our descriptor of it: its user may have put something else there.
+    log is our descriptor of it: its user may have put something else there,
+    a device, say, that is better not opened.
     """
     try:
-        fd = _open(path, os.O_RDONLY)
-        info = os.fstat(fd)
-        if not os.path.samestat(info, os.fstat(log)):
-            return ["(it was replaced)"]    # not closed: to close a pidfile
-        with open(fd, "rb") as file:        # would drop our lock on it
+        info = os.fstat(log)
+        if not os.path.samestat(os.stat(path), info):
+            return ["(it was replaced)"]
+        with open(_open(path, os.O_RDONLY), "rb") as file:
+            if not os.path.samestat(os.fstat(file.fileno()), info):
+                return ["(it was replaced)"]
             file.seek(max(since, info.st_size - _MOST_WORDS))
             return _lines(file.read())
     except OSError as error:
