@@ -439,10 +439,10 @@ def _is_exiting(pid: int) -> bool:
 
 def _has_executed(pid: int) -> bool:
     """Not if it still is, or died as, what fork(2) has made: Linux's
-    PF_FORKNOEXEC.  Yes, where that cannot be told.
+    PF_FORKNOEXEC.  Yes, where that cannot be told.  No, when it is gone.
     """
     fields = _proc_stat(pid)
-    return len(fields) < 7 or not int(fields[6]) & 0x40
+    return not int(fields[6]) & 0x40 if len(fields) > 6 else not _has_proc()
 
 
 def _uptime(pid: int) -> float | None:
@@ -3300,7 +3300,8 @@ class _Starter:
     """
 
     daemon = -1
-    has_ended = False           # the daemon, by this:
+    has_executed = False        # the daemon
+    has_ended = False           # it, too, by this:
     wait_status = 0
     has_told = False            # the launcher of it
     is_left_stopped = False     # the daemon, by somebody
@@ -3428,6 +3429,7 @@ class _Starter:
     def look(self) -> bool:
         """Has it ended?  Where _peek() can do that it is not reaped yet."""
         if not self.has_ended:
+            self.has_executed = _has_executed(self.daemon)
             pid, self.wait_status = _peek(self.daemon)
             self.has_ended = pid != 0
         return self.has_ended
@@ -3435,7 +3437,8 @@ class _Starter:
     def tell_end(self) -> None:
         if not self.has_told and self.look():
             self.has_told = True
-            self.start.reports.tell("ended", self.wait_status)
+            self.start.reports.tell("ended", self.wait_status,
+                                    self.has_executed)
 
     def leave(self, epitaph: str = "") -> None:
         """The start has succeeded, or nobody waits for it any more.
@@ -3666,7 +3669,7 @@ class _Trial:
                 if self.start.awaits_ready:
                     self.deadline = self.began + self.start.patience
             elif kind == "ended":
-                self.hear_end(words[0])
+                self.hear_end(*words)
             elif kind == "left":
                 self.note, self.stays = words
             elif kind == "late":        # as we have been silent for too long
@@ -3679,7 +3682,7 @@ class _Trial:
         if reports.is_over and not self.is_over:
             self.fail(DaemonizeError(_BROKEN_OFF))
 
-    def hear_end(self, wait_status: int) -> None:
+    def hear_end(self, wait_status: int, has_executed: bool) -> None:
         """The daemon has ended: what has it said before?"""
         start = self.start
         while not start.told.is_over and _await_readable(
@@ -3687,6 +3690,9 @@ class _Trial:
             self.hear_daemon()
         if start.notify:
             self.hear_notify()
+        if has_executed and start.command and not (
+                start.policy or self.is_running or self.is_over):
+            self.run()          # it is reaped: so the starter has seen it
         seconds = time.monotonic() - self.began
         if wait_status == 0 and not start.awaits_ready:
             if start.wait or not self.is_over:
