@@ -1569,16 +1569,12 @@ class _Pipe:
         except BrokenPipeError:
             pass                # a killed launcher does not harm the daemon
 
-    def tell_error(self, error: BaseException, more: Sequence[str] = ()
-                   ) -> None:
-        """And what else went wrong, when the first error was cleaned up
-        after.
-        """
+    def tell_error(self, error: BaseException) -> None:
         if isinstance(error, OSError):
             error = DaemonizeError(f"cannot start: {_reason(error)}")
         elif not isinstance(error, DaemonizeError):
             error = DaemonizeError(f"{type(error).__name__}: {error}")
-        self.tell("error", *_joined(error, more).told)
+        self.tell("error", *error.told)
 
     def read(self) -> list[Any]:
         """The messages that have come; waits for a part of one."""
@@ -1606,15 +1602,6 @@ def _told_error(message: str, exit_status: int, pid: int | None,
                 details: Sequence[str]) -> DaemonizeError:
     kind = AlreadyRunning if exit_status == 1 else DaemonizeError
     return kind(message, exit_status, pid, details)
-
-
-def _joined(error: DaemonizeError, more: Sequence[str]) -> DaemonizeError:
-    message, exit_status, pid, details = error.told
-    if details:
-        details = (*details, *(f"({second})" for second in more))
-    else:
-        message = "; ".join((message, *more))
-    return _told_error(message, exit_status, pid, details)
 
 
 class _Caught:
@@ -3304,7 +3291,7 @@ class _Starter:
     has_ended = False           # it, too, by this:
     wait_status = 0
     has_told = False            # the launcher of it
-    is_left_stopped = False     # the daemon, by somebody
+    stays = False               # for the daemon's sake, which is stopped
     deadline = _FOREVER         # then the launcher was silent for too long
     sizes = [0, 0, 0]           # of the logs, before the start
 
@@ -3314,32 +3301,27 @@ class _Starter:
     def run(self) -> None:
         """Returns in the daemon only."""
         start = self.start
-        problem: BaseException | None = None
         try:
             start.reports.only_write()
             start.orders.only_read()
             self.prepare()
             self.daemon = _fork(blocked=True)
-            if self.daemon == 0:
-                return start.be_daemon(self.caught)
-            start.told.only_read()
-            start.go.only_write()
-            self.register(self.daemon, start.told, start.go)
-            start.told.close()      # the launcher reads it from here on
-            start.go.close()
-            start.reports.tell("pid", self.daemon)
-            self.obey()
-        except BaseException as error:
-            problem = error
-        try:
-            if problem:
-                start.reports.tell_error(problem, self.clean_up())
-            if start.notify:
-                start.notify.remove()
-            if not problem:
+            if self.daemon:
+                start.told.only_read()
+                start.go.only_write()
+                self.register(self.daemon, start.told, start.go)
+                start.told.close()      # the launcher reads it from here on
+                start.go.close()
+                start.reports.tell("pid", self.daemon)
+                self.obey()
                 self.linger()
+        except BaseException as error:
+            start.reports.tell_error(error)
+            self.fail()
         finally:
-            os._exit(0)
+            if self.daemon:
+                os._exit(0)
+        start.be_daemon(self.caught)
 
     def prepare(self) -> None:
         """All that the daemon will inherit, and can fail."""
@@ -3408,6 +3390,7 @@ class _Starter:
             left = self.deadline - time.monotonic()
             if left <= 0:
                 start.reports.tell("late")
+                self.end_gently()
                 return self.fail()
             poll = select.poll()
             poll.register(start.orders.reader, select.POLLIN)
@@ -3418,6 +3401,7 @@ class _Starter:
                     self.deadline = max(self.deadline, time.monotonic()
                                         + word + _BACKSTOP)
                 elif kind == "fail":
+                    self.end_gently()
                     return self.fail()
                 elif word or not (start.wait and self.look()):
                     return self.leave(word)
@@ -3455,19 +3439,25 @@ class _Starter:
         if start.notify:
             start.notify.drop()
             start.notify.remove()
-            start.notify = None
-        start.reports.tell("left", note, self.is_stopped(os.WNOHANG))
+        self.stays = not self.has_ended and self.is_stopped(os.WNOHANG)
+        start.reports.tell("left", note, self.stays)
 
     def linger(self) -> None:
-        """When the launcher has left: as long as the daemon is stopped.
+        """As long as the daemon is stopped: the starter is all that keeps
+        its process group from being orphaned, and one that is orphaned
+        while stopped gets SIGHUP (POSIX, _exit).
 
         With nothing open that somebody waits for the end of.
         """
         signal.set_wakeup_fd(-1)
         for fd in _descriptors() if self.is_left_stopped else ():
             os.closerange(max(fd, 3), fd + 1)
-        while self.is_stopped(os.WNOHANG):
-            self.is_stopped(os.WCONTINUED)
+        while self.stays:
+            self.stays = self.is_stopped(os.WCONTINUED)
+
+    def is_stopped(self, option: int) -> bool:
+        pid, wait_status = os.waitpid(self.daemon, option | os.WUNTRACED)
+        return pid != 0 and os.WIFSTOPPED(wait_status)
 
     def lock_note(self, pidfile: _PidFile) -> str:
         """What is to be said of a command that has closed its descriptors."""
@@ -3477,25 +3467,11 @@ class _Starter:
                     f"{pidfile.path} go: --respawn keeps it in a supervisor")
         return ""
 
-    def is_stopped(self, option: int) -> bool:
-        """Whether the daemon is stopped; then the starter must not leave.
-
-        It is all that keeps the daemon's process group from being orphaned,
-        and one that is orphaned while stopped gets SIGHUP (POSIX, _exit).
-        """
-        pid = 0
-        if not self.has_ended:
-            pid, wait_status = os.waitpid(self.daemon, option | os.WUNTRACED)
-        if pid:
-            self.is_left_stopped = os.WIFSTOPPED(wait_status)
-            self.has_ended = not (self.is_left_stopped or
-                                  os.WIFCONTINUED(wait_status))
-        return self.is_left_stopped and not self.has_ended
-
     def fail(self) -> None:
         """The start has failed: nothing of it is left."""
-        self.end_gently()
         failures = self.clean_up()
+        if self.start.notify:
+            self.start.notify.remove()
         self.start.reports.tell("failed", self.last_words(), failures)
 
     def last_words(self) -> list[list[str] | None]:
@@ -3598,7 +3574,7 @@ class _Trial:
         self.well: set[int] = set()             # pids that have ended so
         self.ready: set[int] = set()            # groups that have said so
         self.last_words: list[list[str] | None] = [None, None]
-        self.more: list[str] = []       # that went wrong when it was ended
+        self.left_undone: list[str] = []    # why not all of it was ended
 
     def judge(self) -> tuple[str, int]:
         """(note, pid), or raises what made the start fail."""
@@ -3676,7 +3652,7 @@ class _Trial:
                 self.is_ready = False
                 self.be_late()
             elif kind == "failed":
-                self.last_words, self.more = words
+                self.last_words, self.left_undone = words
             else:
                 self.fail(_told_error(*words))
         if reports.is_over and not self.is_over:
@@ -3786,7 +3762,7 @@ class _Trial:
         Where the kernel does not tell, it was the daemon's user: each time
         another, as far as we know.
         """
-        if pid == 0:
+        if not _ABSTRACT:
             return -len(self.ready)
         if pid == self.pid or pid in self.workers:
             return pid
@@ -3849,7 +3825,11 @@ class _Trial:
                 how += "; the last that it wrote to " if details else (
                     "; it wrote nothing to ")
                 how += " and ".join(map(str, logs)) + ":" * bool(details)
-        return _joined(_told_error(how, exit_status, pid, details), self.more)
+        if details:
+            details = (*details, *(f"({cause})" for cause in self.left_undone))
+        else:
+            how = "; ".join((how, *self.left_undone))
+        return _told_error(how, exit_status, pid, details)
 
 
 def _detach(start: _Start, waiting: _Waiting | None = None,
@@ -3896,7 +3876,7 @@ def _claim(start: _Start) -> None:
             starter.register(start.launcher, answers, asks)
         except BaseException as error:
             asks.tell_error(error)
-            starter.clean_up()
+            starter.remove_pidfile()
         finally:
             os._exit(0)
     answers.only_write()
