@@ -2535,8 +2535,8 @@ class _Worker:
     report: _Pipe | None = None         # of its first run, until exec
     is_up = False                       # that has come as far
     traceback = ""
-    death: tuple[str, float, int] | None = None     # words, seconds, status:
-                                        # it waits for the verdict on the start
+    # How, after how many seconds, wait status: until the start is judged
+    death: tuple[str, float, int] | None = None
 
     def __init__(self, number: int, backoff: _Backoff) -> None:
         self.number = number
@@ -2547,15 +2547,6 @@ class _Worker:
             self.report.close()
         self.report = None
         self.is_up = True
-
-    def signal(self, *numbers: int) -> None:
-        """Raises PermissionError."""
-        try:
-            for number in numbers if self.pid else ():
-                os.kill(self.pid, number)
-        except ProcessLookupError:
-            pass                # a thread of the program has reaped it
-
 
 def _numbers(names: str) -> set[int]:
     return {_signal_number(name) for name in names.split()}
@@ -2694,7 +2685,7 @@ class _Crew:
         except OSError:
             pass                # no terminal, or not ours
 
-    def dead(self) -> Iterable[tuple[_Worker, int]]:
+    def find_dead(self) -> Iterable[tuple[_Worker, int]]:
         """(worker, wait status) of those that have died, to be reaped.
 
         With a command all children are ours, also those adopted as PID 1,
@@ -2757,8 +2748,8 @@ class _Supervisor:
     failure: DaemonizeError | None = None       # why one of them has not
     gave_up = ""
     exit_status = 0
-    passed_on = -_FOREVER               # when a proxy's command was told to
-    passed = 0                          # end, and by which signal
+    passed_on = 0                       # to a proxy's command, to end it, at:
+    passed_on_at = -_FOREVER
     step = 0                            # the signal that ends them now
     next_step = 0.0
     pause = 0.001                       # between two looks at what is left
@@ -2835,7 +2826,7 @@ class _Supervisor:
         for kind, *words in worker.report.read():
             if kind == "error":
                 self.failure = self.failure or _told_error(*words)
-                self.hurry()
+                self.shorten_schedule()
             elif kind == "traceback":
                 worker.traceback = words[0]
             else:
@@ -2850,7 +2841,7 @@ class _Supervisor:
                 self.heard_by.told.tell("running", *[
                     worker.pid for worker in self.workers])
 
-    def hurry(self) -> None:
+    def shorten_schedule(self) -> None:
         """A start that has failed does not wait for long to say so."""
         self.steps[:-1] = [(int(signal.SIGTERM), 1.0)]
         self.is_wanted = False
@@ -2860,24 +2851,23 @@ class _Supervisor:
         """The last words of the first alone, for a stopped launcher reads
         none: they fit into the pipe, and what follows is short.
         """
-        words: tuple[Any, ...] = (worker.traceback, self.logs.words())
-        if self.has_told_a_death:
-            words = "", [None, None]
-        if not self.has_told_a_death or _is_writable(told.writer):
-            told.tell("died", worker.number, worker.pid, wait_status, ran,
-                      *words)
+        death = "died", worker.number, worker.pid, wait_status, ran
+        if not self.has_told_a_death:
+            told.tell(*death, worker.traceback, self.logs.words())
+        elif _is_writable(told.writer):
+            told.tell(*death, "", [None, None])
         self.has_told_a_death = True
 
     def end_trial(self, start: _Start) -> None:
         """The launcher has heard enough, or has gone."""
-        self.reap()             # a death that has come in time it still hears
+        self.reap()             # of a death in time the launcher still hears
         self.heard_by = None
         start.told.close()
         start.go.close()
         self.logs.settle()
         for worker in self.workers:
             if worker.death:
-                self.follow(worker, *worker.death)
+                self.answer_death(worker, *worker.death)
 
     # What is wanted
 
@@ -2901,8 +2891,8 @@ class _Supervisor:
             else:
                 if self.policy.is_proxy and number in (
                         signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-                    self.passed_on = time.monotonic()
-                    self.passed = number
+                    self.passed_on = number
+                    self.passed_on_at = time.monotonic()
                 self.signal(number)
 
     def stop(self) -> None:
@@ -2912,11 +2902,11 @@ class _Supervisor:
         if self.heard_by:
             self.heard_by.told.tell("stopped")
             if self.has_told_a_death:
-                self.hurry()
+                self.shorten_schedule()
 
     def reap(self) -> None:
         """All that have died: one SIGCHLD may stand for many."""
-        for worker, wait_status in self.crew.dead():
+        for worker, wait_status in self.crew.find_dead():
             self.bury(worker, wait_status)
 
     def bury(self, worker: _Worker, wait_status: int) -> None:
@@ -2926,22 +2916,22 @@ class _Supervisor:
         worker.end_report()
         self.end_group(worker)
         self.logs.drain(worker.number)
-        what = (f"worker {worker.number} (pid {worker.pid}) "
-                f"{_how_ended(wait_status)}")
+        how = (f"worker {worker.number} (pid {worker.pid}) "
+               f"{_how_ended(wait_status)}")
         ran = time.monotonic() - worker.began
         if self.policy.is_proxy:
             self.exit_status = _exit_status(wait_status)
             self.is_told_to_stop |= (       # if that was not something else
-                time.monotonic() - self.passed_on < _LAST_CALL)
+                time.monotonic() - self.passed_on_at < _LAST_CALL)
         if self.heard_by and not self.failure:
             self.tell_death(self.heard_by.told, worker, wait_status, ran)
-            worker.death = what, ran, wait_status
+            worker.death = how, ran, wait_status
         else:
-            self.follow(worker, what, ran, wait_status)
+            self.answer_death(worker, how, ran, wait_status)
         worker.pid = 0
         if worker.left and self.is_wanted:      # of a proxy's command
             self.is_wanted = False
-            self.steps[0] = (self.passed, self.steps[0][1])
+            self.steps[0] = (self.passed_on, self.steps[0][1])
 
     def end_group(self, worker: _Worker) -> None:
         """What a worker has left that died by itself is KILLed, before its
@@ -2950,7 +2940,8 @@ class _Supervisor:
         the group's number is nobody else's.
         """
         left = _Group(worker.pid, os.getsid(0))
-        if self.step == signal.SIGKILL or self.is_wanted and not self.passed:
+        if self.step == signal.SIGKILL or (
+                self.is_wanted and not self.passed_on):
             left.signal(signal.SIGKILL)
             _reap(worker.pid)
             return
@@ -2959,30 +2950,29 @@ class _Supervisor:
         worker.left = left
         self.pause = 0.001
 
-    def follow(self, worker: _Worker, what: str, ran: float, wait_status: int
-               ) -> None:
-        """What comes of a death."""
+    def answer_death(self, worker: _Worker, how: str, ran: float,
+                     wait_status: int) -> None:
         worker.death = None
         if self.is_wanted and not self.policy.is_proxy and (
                 wait_status or self.policy.always):
-            self.plan_restart(worker, what, ran, _exit_status(wait_status))
+            self.plan_restart(worker, how, ran, _exit_status(wait_status))
         elif not self.failure and (any(self.logs.sinks)
                                    or not self.policy.is_proxy):
-            self.logs.say(what)         # as PID 1 the status says it all
+            self.logs.say(how)          # as PID 1 the status says it all
 
-    def plan_restart(self, worker: _Worker, what: str, ran: float,
+    def plan_restart(self, worker: _Worker, why: str, ran: float,
                      exit_status: int) -> None:
         """After a failure: when to start it again, or the end of all."""
         pause = worker.backoff.after(ran)
         count = worker.backoff.restarts
         if pause is None:
-            self.gave_up = f"{what}; given up after {count - 1} restarts"
+            self.gave_up = f"{why}; given up after {count - 1} restarts"
             self.exit_status = exit_status or DaemonizeError.exit_status
             self.logs.say(self.gave_up)
             self.is_wanted = False
         else:
             worker.due = time.monotonic() + pause
-            self.logs.say(f"{what}; restart {count} in {pause:g} s")
+            self.logs.say(f"{why}; restart {count} in {pause:g} s")
 
     # What is
 
@@ -2998,12 +2988,12 @@ class _Supervisor:
                     if self.crew.spawn(worker):
                         return worker
                 except DaemonizeError as error:
-                    self.bear_not(worker, error)
+                    self.count_unforked(worker, error)
                 if self.crew.caught.noted - {signal.SIGCHLD}:
                     break               # a stop takes effect at once
         return None
 
-    def bear_not(self, worker: _Worker, error: DaemonizeError) -> None:
+    def count_unforked(self, worker: _Worker, error: DaemonizeError) -> None:
         """It could not be forked."""
         worker.end_report()
         if worker.backoff.restarts:
@@ -3012,7 +3002,7 @@ class _Supervisor:
                 error.exit_status)
         else:
             self.failure = self.failure or error
-            self.hurry()
+            self.shorten_schedule()
 
     def escalate(self, now: float) -> None:
         """The next step of ending them and what they left, if it is time."""
@@ -3026,11 +3016,13 @@ class _Supervisor:
                     worker.left.end(self.step)
 
     def signal(self, number: int) -> None:
+        also = () if self.is_wanted else (signal.SIGCONT,)  # if stopped
         for worker in self.workers:
             try:
-                worker.signal(number)
-                if not self.is_wanted:
-                    worker.signal(signal.SIGCONT)       # it may be stopped
+                for each in (number, *also) if worker.pid else ():
+                    os.kill(worker.pid, each)
+            except ProcessLookupError:
+                pass            # a thread of the program has reaped it
             except PermissionError as error:
                 self.logs.say(f"cannot signal pid {worker.pid}: "
                               f"{error.strerror}")
@@ -3314,7 +3306,8 @@ class _Starter:
                 start.go.close()
                 start.reports.tell("pid", self.daemon)
                 self.obey()
-                self.linger()
+                if self.stays:
+                    self.linger()
         except BaseException as error:
             start.reports.tell_error(error)
             self.fail()
@@ -3450,7 +3443,7 @@ class _Starter:
         With nothing open that somebody waits for the end of.
         """
         signal.set_wakeup_fd(-1)
-        for fd in _descriptors() if self.is_left_stopped else ():
+        for fd in _descriptors():
             os.closerange(max(fd, 3), fd + 1)
         while self.stays:
             self.stays = self.is_stopped(os.WCONTINUED)
@@ -3550,7 +3543,6 @@ class _Trial:
     is_running = False          # it has called exec, or taken all steps
     note = ""
     stays = False               # the starter, for a stopped daemon
-    is_ready = False            # enough have said READY=1
     traceback = ""
     status = ""                 # the last STATUS
     stranger: int | None = None     # whose READY=1 was not believed
@@ -3567,11 +3559,11 @@ class _Trial:
         self.tell_status = tell_status
         self.began = time.monotonic()
         self.deadline = _FOREVER
-        self.what = (f"{start.who()} to be ready" if start.awaits_ready else
-                     f"the start of {start.who()}")
+        self.awaited = (f"{start.who()} to be ready" if start.awaits_ready else
+                        f"the start of {start.who()}")
         self.needed = start.policy.workers if start.policy else 1
         self.workers: dict[int, int] = {}       # {pid: number}
-        self.well: set[int] = set()             # pids that have ended so
+        self.ended_well = 0                     # of the workers
         self.ready: set[int] = set()            # groups that have said so
         self.last_words: list[list[str] | None] = [None, None]
         self.left_undone: list[str] = []    # why not all of it was ended
@@ -3609,7 +3601,7 @@ class _Trial:
             sources[start.notify.socket.fileno()] = self.hear_notify
         left = _FOREVER if self.is_over else self.deadline - time.monotonic()
         self.waiting.until(lambda left: _await_readable(left, *sources),
-                           left, self.what)
+                           left, self.awaited)
         for fd, hear in sources.items():
             if _await_readable(0, fd):
                 hear()
@@ -3629,7 +3621,7 @@ class _Trial:
         """words: the last are to be shown, and come from the logs, or from
         the supervisor that writes them.
         """
-        if not (self.failure or self.is_ready):
+        if not (self.failure or len(self.ready) >= self.needed):
             self.failure = error
             self.words = words
             self.is_over = True
@@ -3649,7 +3641,7 @@ class _Trial:
             elif kind == "left":
                 self.note, self.stays = words
             elif kind == "late":        # as we have been silent for too long
-                self.is_ready = False
+                self.ready.clear()
                 self.be_late()
             elif kind == "failed":
                 self.last_words, self.left_undone = words
@@ -3687,7 +3679,7 @@ class _Trial:
             if kind == "running":
                 self.workers = {pid: number
                                 for number, pid in enumerate(words)}
-                self.run()
+                self.note_running()
             elif kind == "died":
                 self.hear_death(*words)
             elif kind == "traceback":
@@ -3699,12 +3691,11 @@ class _Trial:
                 self.fail(_told_error(*words))
         if start.told.is_over and not (self.is_running or self.is_over):
             if start.command and not start.policy and _has_executed(self.pid):
-                self.run()
+                self.note_running()
             else:       # it was a death, of which the starter is to tell
                 self.deadline = min(self.deadline, time.monotonic() + 10)
 
-    def run(self) -> None:
-        """It has called exec, or taken all steps."""
+    def note_running(self) -> None:
         self.is_running = True
         self.began = time.monotonic()
         if not self.start.awaits_ready:
@@ -3719,8 +3710,8 @@ class _Trial:
         if start.notify:
             self.hear_notify()
         if wait_status == 0 and (not start.awaits_ready or pid in self.ready):
-            self.well.add(pid)
-            if len(self.well) == self.needed:
+            self.ended_well += 1
+            if self.ended_well == self.needed:
                 start.go.close()
         elif start.wait or start.awaits_ready:
             self.traceback = self.traceback or traceback
@@ -3744,16 +3735,15 @@ class _Trial:
                     self.status = f"worker {self.workers[group]}: " + (
                         self.status)
                 self.tell_status(self.status)
-            more = said.get("EXTEND_TIMEOUT_USEC", "")
-            seconds = int(more[:18]) / 1e6 if more.isdecimal() else 0.0
-            seconds = min(seconds, 1e6)
+            wish = said.get("EXTEND_TIMEOUT_USEC", "")
+            seconds = min(int(wish[:18]) / 1e6, 1e6) if wish.isdecimal() else 0
             if time.monotonic() + seconds > self.deadline:
                 self.deadline = time.monotonic() + seconds
                 start.orders.tell("extend", seconds)
             if said.get("READY") == "1":
                 self.ready.add(group)
         if len(self.ready) >= self.needed and not self.failure:
-            self.is_ready = self.is_over = True
+            self.is_over = True
 
     def group_of(self, pid: int) -> int | None:
         """The process group of who has sent, if he is of the daemon's
