@@ -1563,11 +1563,17 @@ class _Pipe:
 
     def tell(self, *message: Any) -> None:
         line = marshal.dumps(message).hex().encode() + b"\n"
+        # A killed launcher does not harm the daemon of a program that lets
+        # SIGPIPE kill it
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
             while line and self.writer >= 0:
                 line = line[os.write(self.writer, line):]
         except BrokenPipeError:
-            pass                # a killed launcher does not harm the daemon
+            if signal.SIGPIPE in signal.sigpending():
+                signal.sigwait({signal.SIGPIPE})
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def tell_error(self, error: BaseException) -> None:
         if isinstance(error, OSError):
@@ -1707,12 +1713,9 @@ class _NotifySocket:
         except OSError:         # a seccomp filter, or not Linux: refused, but
             self.socket.shutdown(socket.SHUT_RD)        # not blocked
 
-    def close(self) -> None:
-        self.socket.close()
-
     def remove(self) -> None:
-        """The file, where it is one."""
-        self.close()
+        """Closes it; and the file, where it is one."""
+        self.socket.close()
         if self.directory:
             try:
                 os.unlink(self.address)
@@ -2547,6 +2550,7 @@ class _Worker:
             self.report.close()
         self.report = None
         self.is_up = True
+
 
 def _numbers(names: str) -> set[int]:
     return {_signal_number(name) for name in names.split()}

@@ -7056,12 +7056,13 @@ while True:
         "time.monotonic = lambda: (\n"
         "    plain() if os.path.exists(%r) else began)\n")
 
-    def patient(self, name, timeout, *args):
+    def patient(self, name, timeout, *args, inside=()):
         self.write("patient.py", self.PATIENT % self.path(name) +
                    "import daemonize\n"
                    "sys.exit(daemonize.main(sys.argv[1:]))\n")
         return self.popen([
-            sys.executable, "patient.py", "-p", self.p, "--notify-await",
+            *inside, sys.executable, "patient.py", "-p", self.p,
+            "--notify-await",
             "--notify-timeout", timeout, *args])
 
     def launch(self, *args, **options):
@@ -7250,6 +7251,23 @@ class ReadinessTest(NotifyTestCase):
         self.assertRegex(err, r"READY=1 came from pid \d+, which is not of "
                          "its session, or had gone\n")
         self.assert_nothing_left()
+
+    @unittest.skipUnless(LINUX and ROOT, "needs root, for a pid namespace")
+    def test_nobody_outside_its_pid_namespace_is_believed(self):
+        inside = ["unshare", "-p", "--fork", "--mount-proc"]
+        if subprocess.call(inside + ["true"], stderr=subprocess.DEVNULL):
+            self.skipTest("cannot unshare here")
+        launcher = self.patient(
+            "go", "0.2", "sh", "-c", "echo $NOTIFY_SOCKET >name.new; "
+            "mv name.new name; exec sleep 1000", inside=inside)
+        self.await_file("name")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"READY=1",
+                          self.read("name").strip().replace("@", "\0"))
+        self.touch("go")
+        out, err = launcher.communicate(timeout=60)
+        self.assertEqual((launcher.returncode, out), (124, ""))
+        self.assertRegex(err, "READY=1 came from pid 0, which is not of its")
 
     def test_a_child_is_believed(self):
         self.ok("-p", self.p, "--notify-await", *self.service(
@@ -7832,6 +7850,23 @@ class ReadyTest(NotifyTestCase):
         self.assertIsNone(launcher.poll())
         self.touch("go")
         self.ends(launcher, 0)
+
+    def test_a_program_that_dies_of_sigpipe_survives_its_launcher(self):
+        self.write("program.py", (
+            "import os, signal, time\n"
+            "from daemonize import daemonize\n"
+            "signal.signal(signal.SIGPIPE, signal.SIG_DFL)\n"
+            "daemonize('p', chdir=None, notify_await=60, stderr='log')\n"
+            "open('up', 'w').close()\n"
+            "while not os.path.exists('go'): time.sleep(0.01)\n"
+            "raise LookupError('no config')\n"))
+        launcher = self.popen([sys.executable, "program.py"])
+        self.await_file("up")
+        launcher.kill()
+        launcher.wait()
+        self.touch("go")
+        wait_until(lambda: not os.path.exists(self.p))      # by atexit
+        self.assertIn("LookupError: no config\n", self.read("log"))
 
     def test_an_exception_before_it_shows_its_traceback(self):
         body = ("def load():\n"
