@@ -531,12 +531,22 @@ def _kill(pid: int, number: int = 9) -> bool:
 
 
 def _kill_session() -> None:
-    """KILLs the others of the session that this process leads."""
-    with _doing("look for what is left of the session"):
-        pids = _pids()
-    for pid in pids:
-        if pid != os.getpid() and _ask(os.getsid, pid) == os.getpid():
+    """KILLs the others of the session that this process leads.
+
+    Until a look shows nobody new: who is killed forks no more, but may have
+    just done so.
+    """
+    killed = {os.getpid()}
+    for _ in range(100):
+        with _doing("look for what is left of the session"):
+            pids = _pids()
+        found = {pid for pid in pids if pid not in killed
+                 and _ask(os.getsid, pid) == os.getpid()}
+        for pid in found:
             _kill(pid)
+        killed |= found
+        if not found:
+            break
 
 
 class _Group:

@@ -7792,6 +7792,58 @@ class JudgeTest(NotifyTestCase):
                              "(PATH is %s)\n" % path)
             self.assert_nothing_left()
 
+    def run(self):
+        open("up", "w").close()
+        time.sleep(1000)
+App("p", stdout="log", respawn="on-failure", wait=60, chdir=None).start()
+""")
+        launcher = self.popen([sys.executable, "-S", "app.py"])
+        self.await_file("up")
+        supervisor = self.pid()
+        with open("/proc/%d/task/%d/children" % (
+                supervisor, supervisor)) as file:
+            worker = int(file.read())
+        os.kill(supervisor, signal.SIGSTOP)
+        launcher.kill()
+        launcher.wait()
+        os.kill(worker, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGCONT)
+        wait_until(lambda: "restart 1 in 0 s" in self.read("log"))
+        self.ok("-p", self.p, "--stop")
+
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_whoever_is_born_while_the_session_is_ended(self):
+        self.write("command.py", """
+import os, sys, time
+def await_file(name):
+    while not os.path.exists(name):
+        time.sleep(0.01)
+if os.fork():
+    await_file("ready")
+    sys.exit(3)
+os.setpgid(0, 0)
+os.mkdir("ready")
+await_file("looked")
+if not os.fork():
+    os.mkdir("born")
+time.sleep(1000)
+""")
+        status, out, err = self.call(self.driven("""
+@instead_of(os, "listdir")
+def listdir(plain, path="."):
+    names = plain(path)
+    if (generation == 1 and path == "/proc" and os.path.exists("ready")
+            and not os.path.exists("looked")):
+        os.mkdir("looked")
+        while not os.path.exists("born"):
+            time.sleep(0.01)
+    return names
+""", "-p", self.p, "--wait", "60", sys.executable, *FAST, "command.py"))
+        self.assertEqual((status, out), (125, ""), err)
+        self.assertIn("exited with status 3", err)
+        self.assertTrue(os.path.exists(self.path("born")))
+        self.assert_nothing_left()
+
 
 class ReadyTest(NotifyTestCase):
     """The library: daemonize(notify_await=...) and ready()."""
