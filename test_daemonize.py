@@ -7844,6 +7844,15 @@ def listdir(plain, path="."):
         self.assertTrue(os.path.exists(self.path("born")))
         self.assert_nothing_left()
 
+    @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_killed_launcher_and_a_program_that_dies_of_sigpipe(self):
+        """Its supervisor does not, when it tells of a death."""
+        self.write("app.py", """
+import signal, sys, time
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+import daemonize
+class App(daemonize.Daemon):
+
 
 class ReadyTest(NotifyTestCase):
     """The library: daemonize(notify_await=...) and ready()."""
