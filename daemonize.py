@@ -3454,8 +3454,11 @@ class _Starter:
         its process group from being orphaned, and one that is orphaned
         while stopped gets SIGHUP (POSIX, _exit).
 
-        With nothing open that somebody waits for the end of.
+        With nothing open that somebody waits for the end of.  Not if it was
+        not stopped when the launcher was told so, which waits for our end.
         """
+        if not self.is_left_stopped:
+            return
         signal.set_wakeup_fd(-1)
         for fd in _descriptors():
             os.closerange(max(fd, 3), fd + 1)

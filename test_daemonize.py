@@ -7845,6 +7845,24 @@ def listdir(plain, path="."):
         self.assert_nothing_left()
 
     @unittest.skipUnless(LINUX, "needs /proc")
+    def test_a_daemon_that_is_stopped_when_the_starter_leaves(self):
+        """Then the launcher, which has been told otherwise, does not wait."""
+        self.assertEqual(self.call(self.driven("""
+@instead_of(os, "waitpid")
+def waitpid(plain, pid, options):
+    result = plain(pid, options)
+    if (generation == 1 and options & os.WUNTRACED and result == (0, 0)
+            and not os.path.exists("stopped")):
+        os.mkdir("stopped")
+        os.kill(pid, signal.SIGSTOP)
+        while state(pid) != "T":
+            time.sleep(0.01)
+    return result
+""", "-p", self.p, "sh", "-c", "trap '' HUP; exec sleep 1000")), (0, "", ""))
+        self.assertTrue(os.path.exists(self.path("stopped")))
+        self.assert_alone(self.pid())
+
+    @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_killed_launcher_and_a_program_that_dies_of_sigpipe(self):
         """Its supervisor does not, when it tells of a death."""
         self.write("app.py", """
