@@ -3558,6 +3558,7 @@ class _Trial:
     failure: DaemonizeError | None = None
     words: Sequence[bytes | None] | None = None     # the last are to be shown
     is_running = False          # it has called exec, or taken all steps
+    is_cleared = False          # the starter has said what it could not end
     note = ""
     stays = False               # the starter, for a stopped daemon
     traceback = ""
@@ -3662,10 +3663,15 @@ class _Trial:
                 self.be_late()
             elif kind == "failed":
                 self.last_words, self.left_undone = words
-            else:
+                self.is_cleared = True
+            else:               # it has failed itself, and ended the daemon
+                self.ready.clear()
+                self.is_cleared = True
                 self.fail(_told_error(*words))
         if reports.is_over and not self.is_over:
             self.fail(DaemonizeError(_BROKEN_OFF))
+        elif reports.is_over and not self.is_cleared:
+            self.left_undone = [_BROKEN_OFF]    # what has failed may live
 
     def hear_end(self, wait_status: int, has_executed: bool) -> None:
         """The daemon has ended: what has it said before?"""

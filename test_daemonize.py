@@ -7844,6 +7844,20 @@ def listdir(plain, path="."):
         self.assertTrue(os.path.exists(self.path("born")))
         self.assert_nothing_left()
 
+    def test_a_starter_killed_before_it_has_ended_a_failed_start(self):
+        """What has failed may live: that is said."""
+        status, out, err = self.call(self.driven("""
+@instead_of(os, "kill")
+def kill(plain, pid, number):
+    plain(os.getpid() if generation == 1 else pid, 9)
+""", "-p", self.p, "--notify-await", "--notify-timeout", "0.1", "sleep",
+            "1000"))
+        self.assertEqual((status, out), (124, ""), err)
+        self.assertRegex(err, r"\Adaemonize: sleep was not ready in .*; the "
+                         r"start was broken off by a death\n\Z")
+        self.ok("-p", self.p, "--stop")
+        self.assert_nothing_left()
+
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_a_daemon_that_is_stopped_when_the_starter_leaves(self):
         """Then the launcher, which has been told otherwise, does not wait."""
@@ -7870,6 +7884,21 @@ import signal, sys, time
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 import daemonize
 class App(daemonize.Daemon):
+
+    def test_a_starter_that_fails_when_it_is_to_leave(self):
+        """It ends what it has begun, and so the start is none."""
+        for options in [], ["-r"]:
+            status, out, err = self.call(self.driven("""
+@instead_of(os, "waitpid")
+def waitpid(plain, pid, options):
+    if generation == 1 and options & os.WUNTRACED:
+        raise OSError(errno.ENOMEM, "no memory")
+    return plain(pid, options)
+""", "-p", self.p, "--notify-await", *options, *self.service("READY=1")))
+            self.assertEqual((status, out, err), (
+                125, "", "daemonize: cannot start: no memory\n"))
+            self.assert_nothing_left()
+            self.assertFalse(os.path.exists(self.p))
 
 
 class ReadyTest(NotifyTestCase):
