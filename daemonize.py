@@ -3068,6 +3068,7 @@ class _Start:
     held: _PidFile | None = None        # the daemon's
     notify: _NotifySocket | None = None
     saved: Sequence[int] = ()           # in the foreground: the first 0, 1, 2
+    pipes: Sequence[_Pipe] = ()         # all four:
     # By the end of the file each side knows that the other one has gone
     reports: _Pipe              # of the starter, to the launcher
     orders: _Pipe               # of the launcher, to the starter
@@ -3120,9 +3121,9 @@ class _Start:
         return self.command[0] if self.command else "the daemon"
 
     def open_pipes(self) -> None:
-        self.pipes: list[_Pipe] = []
+        self.pipes = pipes = []
         for _ in range(4):
-            self.pipes.append(_Pipe())
+            pipes.append(_Pipe())
         self.reports, self.orders, self.told, self.go = self.pipes
         if self.awaits_ready:
             self.notify = _NotifySocket(self.owner)
@@ -3457,7 +3458,7 @@ class _Starter:
         With nothing open that somebody waits for the end of.  Not if it was
         not stopped when the launcher was told so, which waits for our end.
         """
-        if not self.is_left_stopped:
+        if not self.stays:
             return
         signal.set_wakeup_fd(-1)
         for fd in _descriptors():
@@ -3683,7 +3684,7 @@ class _Trial:
             self.hear_notify()
         if has_executed and start.command and not (
                 start.policy or self.is_running or self.is_over):
-            self.run()          # it is reaped: so the starter has seen it
+            self.note_running()     # it is reaped: so the starter has seen it
         seconds = time.monotonic() - self.began
         if wait_status == 0 and not start.awaits_ready:
             if start.wait or not self.is_over:
@@ -3851,9 +3852,11 @@ def _detach(start: _Start, waiting: _Waiting | None = None,
     """In the launcher (note, pid), or what went wrong is raised there;
     ("", 0) in the daemon.
     """
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     starter = -1
     try:
+        # An interrupt of just before may be raised by this, behind its work
+        signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
         start.open_pipes()
         starter = _fork(blocked=True)
         if starter:         # from here on an interrupt knows whom it leaves

@@ -7900,6 +7900,28 @@ def waitpid(plain, pid, options):
             self.assert_nothing_left()
             self.assertFalse(os.path.exists(self.p))
 
+    def test_an_interrupt_when_signals_are_being_blocked(self):
+        """Python raises it behind the work of pthread_sigmask()."""
+        self.assertEqual(self.python("""
+import os
+try:
+    import _signal as signal
+except ImportError:
+    import signal
+import daemonize
+plain = signal.pthread_sigmask
+def pthread_sigmask(how, numbers):
+    mask = plain(how, numbers)
+    if how == signal.SIG_BLOCK and signal.SIGINT in numbers:
+        raise KeyboardInterrupt
+    return mask
+signal.pthread_sigmask = pthread_sigmask
+try:
+    daemonize.daemonize("p")
+except KeyboardInterrupt:
+    print(plain(signal.SIG_BLOCK, ()), os.path.exists("p"))
+"""), (0, "set() False\n", ""))
+
 
 class ReadyTest(NotifyTestCase):
     """The library: daemonize(notify_await=...) and ready()."""
