@@ -7792,25 +7792,6 @@ class JudgeTest(NotifyTestCase):
                              "(PATH is %s)\n" % path)
             self.assert_nothing_left()
 
-    def run(self):
-        open("up", "w").close()
-        time.sleep(1000)
-App("p", stdout="log", respawn="on-failure", wait=60, chdir=None).start()
-""")
-        launcher = self.popen([sys.executable, "-S", "app.py"])
-        self.await_file("up")
-        supervisor = self.pid()
-        with open("/proc/%d/task/%d/children" % (
-                supervisor, supervisor)) as file:
-            worker = int(file.read())
-        os.kill(supervisor, signal.SIGSTOP)
-        launcher.kill()
-        launcher.wait()
-        os.kill(worker, signal.SIGKILL)
-        os.kill(supervisor, signal.SIGCONT)
-        wait_until(lambda: "restart 1 in 0 s" in self.read("log"))
-        self.ok("-p", self.p, "--stop")
-
     @unittest.skipUnless(LINUX, "needs /proc")
     def test_whoever_is_born_while_the_session_is_ended(self):
         self.write("command.py", """
@@ -7884,6 +7865,24 @@ import signal, sys, time
 signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 import daemonize
 class App(daemonize.Daemon):
+    def run(self):
+        open("up", "w").close()
+        time.sleep(1000)
+App("p", stdout="log", respawn="on-failure", wait=60, chdir=None).start()
+""")
+        launcher = self.popen([sys.executable, "-S", "app.py"])
+        self.await_file("up")
+        supervisor = self.pid()
+        with open("/proc/%d/task/%d/children" % (
+                supervisor, supervisor)) as file:
+            worker = int(file.read())
+        os.kill(supervisor, signal.SIGSTOP)
+        launcher.kill()
+        launcher.wait()
+        os.kill(worker, signal.SIGKILL)
+        os.kill(supervisor, signal.SIGCONT)
+        wait_until(lambda: "restart 1 in 0 s" in self.read("log"))
+        self.ok("-p", self.p, "--stop")
 
     def test_a_starter_that_fails_when_it_is_to_leave(self):
         """It ends what it has begun, and so the start is none."""
