@@ -1720,8 +1720,9 @@ class _NotifySocket:
         try:
             self.socket.setsockopt(socket.SOL_SOCKET, 26, struct.pack(
                 "HP", 1, program.buffer_info()[0]))
-        except OSError:         # a seccomp filter, or not Linux: refused, but
-            self.socket.shutdown(socket.SHUT_RD)        # not blocked
+        except OSError:
+            # A seccomp filter, or not Linux: refused, but not blocked
+            self.socket.shutdown(socket.SHUT_RD)
 
     def remove(self) -> None:
         """Closes it; and the file, where it is one."""
@@ -2617,8 +2618,9 @@ class _Crew:
         worker.due = _FOREVER
         worker.began = time.monotonic()
         ends: list[int] = []
-        if not self.policy.is_proxy:    # here: each page that the child
-            os.environ[_WORKER] = str(worker.number)    # writes is copied
+        # Not in the child, where each page that is written is copied
+        if not self.policy.is_proxy:
+            os.environ[_WORKER] = str(worker.number)
             os.environ[_WORKERS] = str(self.policy.workers)
         try:
             if not worker.is_up:
@@ -2652,9 +2654,10 @@ class _Crew:
             _leave_helpers(True)    # before the lock: it closes descriptors
             if self.held:
                 self.held.hold(1 + worker.number)
+            # After a kill -9 just now, a start that has not seen our lock is
+            # not to find us alive
             if os.getppid() != self.pid:
-                os._exit(DaemonizeError.exit_status)    # a kill -9 just now:
-                # a start that has not seen our lock is not to find us alive
+                os._exit(DaemonizeError.exit_status)
             if ends:
                 _redirect([-1, *ends])
             for name in self.pid_names:
@@ -2685,8 +2688,8 @@ class _Crew:
         for other in self.workers:
             if other is not worker:
                 other.end_report()
-        if self.start and not self.start.foreground:    # the launcher waits
-            self.start.told.close()                     # for their end
+        if self.start and not self.start.foreground:
+            self.start.told.close()     # the launcher waits for their end
             self.start.go.close()
         if worker.report:
             worker.report.tell("running")
@@ -2709,8 +2712,9 @@ class _Crew:
             if worker.pid:
                 try:
                     pid, wait_status = _peek(worker.pid)
-                except ChildProcessError:       # a thread of the program has
-                    pid, wait_status = worker.pid, 0xff00           # reaped it
+                except ChildProcessError:
+                    # A thread of the program has reaped it
+                    pid, wait_status = worker.pid, 255 << 8
                 if pid:
                     yield worker, wait_status
         try:
@@ -2935,7 +2939,8 @@ class _Supervisor:
         ran = time.monotonic() - worker.began
         if self.policy.is_proxy:
             self.exit_status = _exit_status(wait_status)
-            self.is_told_to_stop |= (       # if that was not something else
+            # Later it has ended by itself
+            self.is_told_to_stop |= (
                 time.monotonic() - self.passed_on_at < _LAST_CALL)
         if self.heard_by and not self.failure:
             self.tell_death(self.heard_by.told, worker, wait_status, ran)
@@ -3069,12 +3074,12 @@ class _Start:
     notify: _NotifySocket | None = None
     saved: Sequence[int] = ()           # in the foreground: the first 0, 1, 2
     pipes: Sequence[_Pipe] = ()         # all four:
-    # By the end of the file each side knows that the other one has gone
+    # By the end of the file each side knows that the other one has gone.
+    # The last two: at first the starter's end, then the launcher's
     reports: _Pipe              # of the starter, to the launcher
     orders: _Pipe               # of the launcher, to the starter
-    told: _Pipe                 # by the daemon: to the starter first, then to
-                                # the launcher
-    go: _Pipe                   # from both: open as long as they judge
+    told: _Pipe                 # by the daemon
+    go: _Pipe                   # to it: open as long as it is judged
 
     def __init__(self, pidfile: Path | None, streams: Iterable[Stream],
                  command: Sequence[str] = (), policy: _Policy | None = None,
@@ -3105,8 +3110,9 @@ class _Start:
         self.awaits_ready = patience is not None and not foreground
         self.patience = patience or 0.0
         self.wait = 0.0 if self.awaits_ready else _seconds(wait)
-        if patience is not None:    # here: the user whom the daemon becomes
-            import socket  # noqa: F401         # may not be able to read them
+        # The user whom the daemon becomes may not be able to read them
+        if patience is not None:
+            import socket  # noqa: F401
             import traceback  # noqa: F401
         self.log_paths: list[Any] = [
             _absolute(path) if isinstance(path, str) else path
@@ -3157,8 +3163,9 @@ class _Start:
             if wanted is None:
                 wanted = self.opened[1] if number == 2 else os.devnull
             fd = _open_stream(wanted, number)
-            _close(self.opened[number])     # of a restart; only now: the
-            self.opened[number] = fd        # reader of a FIFO is to stay
+            # Of a restart; not before, as the reader of a FIFO is to stay
+            _close(self.opened[number])
+            self.opened[number] = fd
             if pidfile and os.path.samestat(os.fstat(fd), pidfile.info()):
                 raise DaemonizeError(f"{wanted} is the pidfile")
 
@@ -3411,10 +3418,10 @@ class _Starter:
                 elif kind == "fail":
                     self.end_gently()
                     return self.fail()
-                elif word or not (start.wait and self.look()):
-                    return self.leave(word)
+                elif start.wait and not word and self.look():
+                    self.tell_end()     # in time: to be judged, too
                 else:
-                    self.tell_end()     # a death in time
+                    return self.leave(word)
             if start.orders.is_over:        # nobody waits any more
                 return self.leave()
 
@@ -3455,11 +3462,8 @@ class _Starter:
         its process group from being orphaned, and one that is orphaned
         while stopped gets SIGHUP (POSIX, _exit).
 
-        With nothing open that somebody waits for the end of.  Not if it was
-        not stopped when the launcher was told so, which waits for our end.
+        With nothing open that somebody waits for the end of.
         """
-        if not self.stays:
-            return
         signal.set_wakeup_fd(-1)
         for fd in _descriptors():
             os.closerange(max(fd, 3), fd + 1)
@@ -3557,6 +3561,7 @@ class _Trial:
     pid = 0                     # the daemon's, when it is registered
     is_over = False             # there is a verdict
     failure: DaemonizeError | None = None
+    order = "", ""              # that the starter has got last
     words: Sequence[bytes | None] | None = None     # the last are to be shown
     is_running = False          # it has called exec, or taken all steps
     is_cleared = False          # the starter has said what it could not end
@@ -3590,16 +3595,9 @@ class _Trial:
     def judge(self) -> tuple[str, int]:
         """(note, pid), or raises what made the start fail."""
         start = self.start
-        order: tuple[str, ...] = ()
         while not start.reports.is_over:
-            if self.is_over and not self.failure:
-                start.go.close()    # a supervisor tells what it has not told
-            if self.failure or self.is_over and (   # yet, and closes its pipe
-                    start.told.is_over or not start.policy):
-                verdict = "fail" if self.failure else "leave"
-                if order != (verdict, self.note):
-                    order = verdict, self.note
-                    start.orders.tell(*order)
+            if self.is_over:
+                self.give_order()
             self.hear()
         if start.notify:        # those who wait for that, of before the filter
             for _ in range(9):
@@ -3609,6 +3607,19 @@ class _Trial:
         if self.failure:
             raise self.explain(self.failure)
         return self.note, self.pid
+
+    def give_order(self) -> None:
+        """To the starter.  Before it may leave, a supervisor tells what it
+        has not told yet, and closes its pipe.
+        """
+        order = "fail" if self.failure else "leave", self.note
+        if not self.failure:
+            self.start.go.close()
+            if self.start.policy and not self.start.told.is_over:
+                return
+        if order != self.order:
+            self.order = order
+            self.start.orders.tell(*order)
 
     def hear(self) -> None:
         """Something that is said, or that the time is up."""
@@ -3684,7 +3695,7 @@ class _Trial:
             self.hear_notify()
         if has_executed and start.command and not (
                 start.policy or self.is_running or self.is_over):
-            self.note_running()     # it is reaped: so the starter has seen it
+            self.note_running()     # it is reaped: the starter has seen it
         seconds = time.monotonic() - self.began
         if wait_status == 0 and not start.awaits_ready:
             if start.wait or not self.is_over:
@@ -3864,8 +3875,9 @@ def _detach(start: _Start, waiting: _Waiting | None = None,
             with _doing(f"follow the start of {start.who()}, which goes on"):
                 return _Trial(start, starter, waiting or _Waiting(),
                               tell_status).judge()
-    except BaseException:   # the starter leaves, too, and is reaped, unless
-        start.close_pipes()     # it is needed by a daemon, stopped or late
+    except BaseException:
+        # The starter leaves, too, unless a stopped daemon needs it
+        start.close_pipes()
         if starter > 0:
             _poll(lambda: _reap(starter, os.WNOHANG), _PATIENCE)
         raise
@@ -4060,9 +4072,10 @@ class _Self:
             except Exception:       # of an exception that is itself broken
                 lines = [f"{kind.__name__}, whose traceback is in the log"]
             text = "".join(lines)
-            if self.task is not None:   # they may write at once: as much as
-                text = text.encode("ascii", "backslashreplace")[    # a pipe
-                    -1900:].decode()                        # keeps together
+            # Workers may write at once: as much as a pipe keeps together
+            if self.task is not None:
+                text = text.encode("ascii", "backslashreplace")[
+                    -1900:].decode()
             self.told.tell("traceback", text[-_LONGEST_MESSAGE:])
 
     def address(self) -> str:
@@ -4083,8 +4096,9 @@ class _Self:
     def exit_as_worker(self, number: int, frame: object) -> None:
         if self.is_over:
             return              # nothing is left that it could break off
-        self.killed = 128 + number      # a failure: killed by hand, it comes
-        self.exit(self.killed)          # back
+        # A failure: killed by hand, it comes back
+        self.killed = 128 + number
+        self.exit(self.killed)
 
     def exit_on_sigterm(self, number: int, frame: object) -> None:
         if self.is_daemon():
@@ -4151,8 +4165,9 @@ def _flush() -> None:
 def _become_daemon(start: _Start) -> None:
     """Returns in the daemon, which has yet to tell_success()."""
     _check_place(start)
-    if sys.version_info < (3, 8):   # for settle(): the user may not be able
-        import threading  # noqa: F401              # to read it
+    if sys.version_info < (3, 8):
+        # For settle(), when the user may not be able to read it
+        import threading  # noqa: F401
     _flush()
     if start.foreground:
         _stay(start)
@@ -4250,8 +4265,10 @@ def _status_of(function: Callable[[], object]) -> int:
             print(code, file=sys.stderr)
         except BaseException:
             sys.excepthook(*sys.exc_info())
-    except BaseException:   # stderr is closed, or on a full disk: the status
-        return _SELF.killed or 1    # alone can tell; or TERM came once more
+    except BaseException:
+        # stderr is closed, or on a full disk: the status alone can tell; or
+        # TERM has come once more
+        return _SELF.killed or 1
     return 1
 
 
