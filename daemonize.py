@@ -442,7 +442,9 @@ def _has_executed(pid: int) -> bool:
     PF_FORKNOEXEC.  Yes, where that cannot be told.  No, when it is gone.
     """
     fields = _proc_stat(pid)
-    return not int(fields[6]) & 0x40 if len(fields) > 6 else not _has_proc()
+    if len(fields) > 6:
+        return not int(fields[6]) & 0x40
+    return not _has_proc() or _ask(os.getpgid, pid) is not None     # hidden
 
 
 def _uptime(pid: int) -> float | None:
