@@ -1737,7 +1737,7 @@ class _NotifySocket:
                 pass            # a cleaner of /tmp was there before
 
     def receive(self) -> Iterable[tuple[int, dict[str, str]]]:
-        """What has come: (pid of the sender, or 0, its variables).
+        """What has come: (pid of the sender, or -1, its variables).
 
         One after the other, as a sender may leave when the next is read:
         there is no room for descriptors, so the kernel closes what was
@@ -1749,7 +1749,7 @@ class _NotifySocket:
                 text, extras, _, _ = self.socket.recvmsg(
                     1 << 16, socket.CMSG_SPACE(12) if _ABSTRACT else 0,
                     socket.MSG_DONTWAIT)
-                pid = -1 if _ABSTRACT else 0
+                pid = -1        # 0: outside our pid namespace
                 for _, kind, content in extras:
                     if kind != socket.SCM_RIGHTS:       # SCM_CREDENTIALS
                         pid = struct.unpack_from("i", content)[0]
@@ -2905,15 +2905,15 @@ class _Supervisor:
             orders[signal.SIGTERM] = orders[signal.SIGINT] = self.stop
         if self.policy.log_reopen:
             orders[signal.SIGHUP] = self.logs.reopen
+        ends = signal.SIGTERM, signal.SIGINT, signal.SIGQUIT
         for number in sorted(caught - {signal.SIGCHLD}):
             if number in orders:
                 orders[number]()
-            else:
-                if self.policy.is_proxy and number in (
-                        signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
-                    self.passed_on = number
-                    self.passed_on_at = time.monotonic()
-                self.signal(number)
+                continue
+            if self.policy.is_proxy and number in ends:
+                self.passed_on = number
+                self.passed_on_at = time.monotonic()
+            self.signal(number)
 
     def stop(self) -> None:
         """TERM and INT; asked to stop is a success, but not for a start."""
