@@ -1977,29 +1977,38 @@ def _execute(command: list[str]) -> NoReturn:
 # sent to syslog.  Then each has a pipe into the supervisor, which hands on
 # whole lines only.  What a sink does not take stays in its backlog; until
 # that is gone its pipes are not read, and the writers wait.
+#
+# splice(2) is not for this: it refuses a file that is open for appending, as
+# a log must be that others write to, too, and it cannot see where lines end.
 
 _SYSLOG = ("/dev/log", "/var/run/syslog", "/var/run/log")  # macOS, FreeBSD
 _LONGEST = 1 << 20              # bytes of a line; a longer one is cut
+_CHUNK = 1 << 18                # bytes that a pipe holds, and a read takes
+_SET_PIPE_SIZE = 1031           # F_SETPIPE_SZ, which 3.10 names, and Linux has
 _MOST_BACKLOG = 1 << 22         # bytes; then what the dead left is dropped
 _MOST_WORDS = 8192              # bytes that are looked at for the last words
+_TURN = 0.05                    # seconds of writing; then other work is due
 _PATIENCE = 1.0                 # seconds between attempts on a full disk
 _LAST_CALL = 10.0               # seconds of them, once all workers have ended
 
 
-def _line(text: str) -> bytes:
+def _line(text: str) -> memoryview:
     """A line of ours for a log, after the time."""
-    return (time.strftime("%Y-%m-%d %H:%M:%S daemonize: ") +
-            _printable(text) + "\n").encode(errors="backslashreplace")
+    return memoryview((time.strftime("%Y-%m-%d %H:%M:%S daemonize: ") +
+                       _printable(text) + "\n").encode(
+                           errors="backslashreplace"))
 
 
-def _say(line: bytes) -> None:
+def _say(text: str) -> None:
     """On stderr, if that takes it: a terminal may be stopped (Ctrl-S), and
     a pipe that is said to be writable takes PIPE_BUF bytes.
     """
+    line = bytes(_line(text))
+    if len(line) > select.PIPE_BUF:
+        line = line[:select.PIPE_BUF - 1] + b"\n"
     if _is_writable(2):
         try:
-            os.write(2, line if len(line) <= select.PIPE_BUF else
-                     line[:select.PIPE_BUF - 1] + b"\n")
+            os.write(2, line)
         except OSError:         # a full disk, a reader that is gone: there
             pass                # is no other place to say it
 
@@ -2008,60 +2017,73 @@ class _Sink:
     """Takes whole lines: a file, or syslog."""
 
     name = ""
-    fd = -1
-    full = -1                   # fd, if its reader is slow: poll it, or if
-    turn = 0.05                 # so many seconds of rotations were not enough
-    at_once = 16                # chunks of 64 KiB from one stream
+    backlog = memoryview(b"")
+    words = b""                 # the last that were written, wherever they are
     dropped = 0                 # lines, from what the dead have left
     due = _FOREVER              # when to try again; _FOREVER: nothing waits
-    since = 0.0                 # when it began to fail; 0: it does not
+    stuck = 0.0                 # since when it takes nothing; 0: it does
+    is_slow = False             # then its reader is, else a write has failed
+    failed = 0.0                # since when, until all is written
     why: str | None = ""
 
-    def put(self) -> None:
-        """Writes the backlog; raises OSError in the middle of it."""
-        raise NotImplementedError
-
-    def add(self, lines: bytes, pid: int) -> None:
+    def add(self, lines: memoryview, pid: int) -> None:
         """To the backlog."""
+        if self.backlog:
+            lines = memoryview(b"".join((self.backlog, lines)))
+        self.backlog = lines
+
+    def put(self) -> None:
+        """Writes the first of the backlog."""
         raise NotImplementedError
 
-    def size_of_backlog(self) -> int:
+    def reopen(self) -> None:
+        """The name may be another file's now."""
+
+    def close(self) -> None:
         raise NotImplementedError
 
-    def write(self, lines: bytes, pid: int) -> None:
-        if self.due < _FOREVER and self.size_of_backlog() > _MOST_BACKLOG:
-            self.dropped += lines.count(b"\n")
-        else:
-            self.add(lines, pid)
-            if self.due == _FOREVER:    # else it will be tried again
-                self.flush()
+    def write(self, lines: memoryview, pid: int) -> None:
+        self.words = (self.words + lines[-_MOST_WORDS:])[-_MOST_WORDS:]
+        if len(self.backlog) > _MOST_BACKLOG:
+            self.dropped += bytes(lines).count(b"\n")
+            return
+        self.add(lines, pid)
+        if self.due == _FOREVER:        # else it will be tried again
+            self.flush()
 
     def flush(self) -> None:
         """Writes what it can, and says so if that had failed before."""
+        self.due = began = time.monotonic()
+        before = len(self.backlog)
         try:
-            self.put()
+            while self.backlog:
+                if time.monotonic() - began > _TURN:
+                    return
+                self.put()
         except OSError as error:
-            now = time.monotonic()
-            self.due = now + (0.02 if error.errno == errno.ENOBUFS
-                              else _PATIENCE)   # BSD's word for a slow reader
-            self.full = -1
-            if isinstance(error, BlockingIOError):
-                self.full = self.fd
-            else:
-                self.since = self.since or now
-                self.why = error.strerror
+            self.put_off(error, len(self.backlog) < before)
             return
         self.due = _FOREVER
-        self.full = -1
-        if self.since:
-            seconds = time.monotonic() - self.since
-            self.since = 0
+        self.stuck = 0.0
+        if self.failed:
+            seconds, self.failed = began - self.failed, 0.0
             self.say(f"could not write {self.name} for {seconds:.1f} s: "
                      f"{self.why}")
         if self.dropped:
             count, self.dropped = self.dropped, 0
             self.say(f"dropped {count} lines of workers that had died, which "
                      "could not be written")
+
+    def put_off(self, error: OSError, has_taken: bool) -> None:
+        """The longer it is stuck already, the later it is tried again."""
+        now = time.monotonic()
+        if has_taken or not self.stuck:
+            self.stuck = now
+        self.due = now + min(max(now - self.stuck, 0.001), _PATIENCE)
+        self.is_slow = error.errno in (errno.EAGAIN, errno.ENOBUFS)  # as BSD
+        if not self.is_slow:
+            self.failed = self.failed or now
+            self.why = error.strerror
 
     def say(self, text: str) -> None:
         self.write(_line(text), os.getpid())
@@ -2070,96 +2092,80 @@ class _Sink:
 class _LogFile(_Sink):
     """A file, which is descriptor 1, 2 or both."""
 
-    pidfile: _PidFile | None = None     # that is held here
-    is_suspect = False                  # it was put there, and stays open
-    words: bytes | None = b""   # the last, wherever they are, until the start
-                                # has succeeded
+    is_suspect = False          # it was the pidfile, and stays open
 
-    def __init__(self, path: str, size: int | None, keep: int) -> None:
+    def __init__(self, path: str, size: int | None, keep: int,
+                 pidfile: _PidFile | None) -> None:
         self.name = path
         self.size = self.limit = size or sys.maxsize
         self.keep = keep
-        self.numbers: list[int] = []
-        self.backlog = b""
-        self.torn = b""         # the start of a line, that has been written
-        if self.size < 1 << 20:
-            self.at_once = 1    # rotations take their time
-
-    def add(self, lines: bytes, pid: int) -> None:
-        self.backlog += lines
-        if self.words is not None:
-            self.words = (self.words + lines)[-_MOST_WORDS:]
-
-    def size_of_backlog(self) -> int:
-        return len(self.backlog)
+        self.pidfile = pidfile          # that is held here
+        self.fds: list[int] = []
 
     def put(self) -> None:
-        began = time.monotonic()
-        while self.backlog:
-            part = self.backlog[:self.fitting()]
-            try:
-                written = os.write(self.fd, part)
-            except OSError:
-                self.take_back()
-                raise
-            self.backlog = self.backlog[written:]
-            self.torn = b"" if written == len(part) else (
-                self.torn + part[:written]).rpartition(b"\n")[2]
-            if self.backlog and not self.torn and (
-                    time.monotonic() - began > self.turn):
-                raise BlockingIOError   # there may be a signal
-
-    def take_back(self) -> None:
-        """From a full disk, the start of a line: who knows in which file
-        the rest would be.
-        """
-        info = os.fstat(self.fd)
-        if not self.torn or not stat.S_ISREG(info.st_mode):
-            return              # a pipe is only full
+        part = self.backlog[:self.fitting()]
+        written = 0
         try:
-            os.ftruncate(self.fd, info.st_size - len(self.torn))
-            self.backlog = self.torn + self.backlog
+            while written < len(part):
+                written += os.write(self.fds[0], part[written:])
         except OSError:
-            pass                # append-only: then it is torn
-        self.torn = b""
+            written -= self.take_back(bytes(part[:written]))
+            raise
+        finally:
+            self.backlog = self.backlog[written:]
+
+    def take_back(self, written: bytes) -> int:
+        """From a full disk, the start of a line, whose length it returns: who
+        knows in which file the rest would be.
+        """
+        torn = len(written.rpartition(b"\n")[2])
+        info = os.fstat(self.fds[0])
+        if not torn or not stat.S_ISREG(info.st_mode):
+            return 0            # a pipe is only full
+        try:
+            os.ftruncate(self.fds[0], info.st_size - torn)
+        except OSError:
+            return 0            # append-only: it cannot be rotated, either
+        return torn
 
     def fitting(self) -> int:
         """How much of the backlog goes into this file: whole lines."""
-        if self.torn:
-            return self.backlog.find(b"\n") + 1
-        used = os.fstat(self.fd).st_size
-        if used + len(self.backlog) <= self.limit:
+        used = os.fstat(self.fds[0]).st_size
+        room = max(self.limit - used, 0)
+        if len(self.backlog) <= room:
             return len(self.backlog)
-        last = self.backlog.rfind(b"\n", 0, max(self.limit - used, 0)) + 1
+        last = bytes(self.backlog[:room]).rfind(b"\n") + 1
         if not last and used:
-            self.rotate(used)
-        return last or self.backlog.find(b"\n") + 1
+            self.rotate()
+        return last or bytes(self.backlog[:_LONGEST + 2]).find(b"\n") + 1
 
-    def rotate(self, used: int) -> None:
-        """The file behind a symbolic link, which stays.
-
-        It is moved aside first: where that fails (it is a mount, or may only
-        be appended to), no old one has been given up for it.
-        """
+    def rotate(self) -> None:
+        """The file behind a symbolic link, which stays."""
         path = os.path.realpath(self.name)
         try:
-            if os.path.samestat(os.stat(path), os.fstat(self.fd)):
+            if os.path.samestat(os.stat(path), os.fstat(self.fds[0])):
                 if self.keep:
-                    self.shift(path)    # what a kill -9 has left aside
-                    os.rename(path, f"{path}.0")
-                    try:
-                        self.shift(path)
-                    except OSError:
-                        os.rename(f"{path}.0", path)
-                        raise
+                    self.move(path)
                 else:
                     os.unlink(path)
         except FileNotFoundError:
             pass                # somebody has moved it: it is made anew
         except OSError as error:
-            self.complain("rotate", error, used)
+            self.complain("rotate", error)
             return
         self.reopen()
+
+    def move(self, path: str) -> None:
+        """It is moved aside first: where that fails (it is a mount, or may
+        only be appended to), no old one has been given up for it.
+        """
+        self.shift(path)        # what a kill -9 has left aside
+        os.rename(path, f"{path}.0")
+        try:
+            self.shift(path)
+        except OSError:
+            os.rename(f"{path}.0", path)
+            raise
 
     def shift(self, path: str) -> None:
         """path.0 to .1, and so on up to the first that is free."""
@@ -2169,141 +2175,118 @@ class _LogFile(_Sink):
         for number in range(last, 0, -1):
             os.rename(f"{path}.{number - 1}", f"{path}.{number}")
 
-    def complain(self, verb: str, error: OSError, used: int) -> None:
-        self.limit = used + max(self.size, 1 << 20)     # to try again
-        self.backlog += _line(f"cannot {verb} {self.name}: {error.strerror}; "
-                              "it goes on as it is")
-
-    def refuse_pidfile(self, file: str | int) -> None:
-        """To close it would drop the lock, and somebody may have put it here.
-        """
-        if self.pidfile and os.path.samestat(os.stat(file),
-                                             os.fstat(self.pidfile.fd)):
-            self.is_suspect |= isinstance(file, int)
-            raise OSError(errno.EINVAL, "it is the pidfile")
-
     def reopen(self) -> None:
         try:
-            if self.is_suspect:
-                raise OSError(errno.EINVAL, "it was the pidfile")
-            if os.path.exists(self.name):
-                self.refuse_pidfile(self.name)
-            fd = _open(self.name, _APPEND, 0o640)
-            self.refuse_pidfile(fd)     # then it stays open, but only once
+            fd = self.opened()
         except OSError as error:
-            self.complain("reopen", error, os.fstat(self.fd).st_size)
+            self.complain("reopen", error)
             return
         self.limit = self.size
-        for number in self.numbers:
+        for number in self.fds:
             os.dup2(fd, number)
         os.close(fd)
 
+    def opened(self) -> int:
+        """Not the pidfile: to close that would drop the lock, and somebody
+        may have put it here, even between a look and the opening: then it
+        stays open, but only once.
+        """
+        if not self.is_suspect and not (os.path.exists(self.name) and
+                                        self.is_pidfile(self.name)):
+            fd = _open(self.name, _APPEND, 0o640)
+            self.is_suspect = self.is_pidfile(fd)
+            if not self.is_suspect:
+                return fd
+        raise OSError(errno.EINVAL, "it is the pidfile")
+
+    def is_pidfile(self, file: str | int) -> bool:
+        return self.pidfile is not None and os.path.samestat(
+            os.stat(file), os.fstat(self.pidfile.fd))
+
+    def complain(self, verb: str, error: OSError) -> None:
+        self.limit = (os.fstat(self.fds[0]).st_size +
+                      max(self.size, 1 << 20))          # to try again
+        self.add(_line(f"cannot {verb} {self.name}: {error.strerror}; it "
+                       "goes on as it is"), os.getpid())
+
+    def close(self) -> None:
+        for fd in self.fds:     # others may go on with it
+            os.set_blocking(fd, True)
+
 
 class _Syslog(_Sink):
-    """syslog(3) without its call, which blocks: datagrams of our own."""
+    """syslog(3) without its call, which blocks: datagrams of our own.
+
+    The socket is not connected: so a syslogd may be started anew.
+    """
 
     name = "to syslog"
 
     def __init__(self, priority: int, tag: str) -> None:
+        import socket
         self.priority = priority
-        self.tag = os.fsencode(tag)
-        self.backlog: list[bytes] = []
-        self.socket: Any = None
+        self.tag = os.fsencode(tag)[:255]
+        with _doing("make a socket"):
+            made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        fd = _lift(made.detach())       # where stdout is closed, say
+        self.socket = socket.socket(fileno=fd)
+        self.socket.setblocking(False)
 
-    def size_of_backlog(self) -> int:
-        return sum(map(len, self.backlog))
-
-    def add(self, lines: bytes, pid: int) -> None:
+    def add(self, lines: memoryview, pid: int) -> None:
         # ctime(), unlike strftime(), has no locale: "Jan  1 12:34:56"
         head = b"<%d>%s %s[%d]: " % (
             self.priority, time.ctime()[4:19].encode(), self.tag, pid)
-        self.backlog += [
-            head + line[at:at + _LONGEST_MESSAGE]
-            for line in lines.split(b"\n")[:-1]
-            for at in range(0, len(line) or 1, _LONGEST_MESSAGE)]
+        super().add(memoryview(b"".join(
+            b"%s%s\n" % (head, line[at:at + _LONGEST_MESSAGE])
+            for line in bytes(lines).split(b"\n")[:-1]
+            for at in range(0, len(line) or 1, _LONGEST_MESSAGE))), pid)
 
     def put(self) -> None:
-        while self.backlog:
-            is_new = self.socket is None
-            if is_new:
-                self.connect()
-            try:
-                self.socket.send(self.backlog[0])
-                del self.backlog[0]
-            except OSError as error:
-                if error.errno == errno.EMSGSIZE:
-                    self.split()
-                    continue
-                if is_new or error.errno in (errno.EAGAIN, errno.ENOBUFS):
-                    raise
-                self.close()            # syslogd may have been started anew
-
-    def split(self) -> None:
-        """A message that is too long for this socket, into two."""
-        message = self.backlog.pop(0)
-        head, middle = message.index(b"]: ") + 3, len(message) // 2
-        if middle > head:
-            self.backlog[:0] = [message[:middle],
-                                message[:head] + message[middle:]]
-
-    def connect(self) -> None:
-        import socket
+        message = bytes(self.backlog[:2 * _LONGEST_MESSAGE]
+                        ).partition(b"\n")[0]
+        rest = self.backlog[len(message) + 1:]
         path = next(filter(os.path.exists, _SYSLOG), _SYSLOG[0])
-        new = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         try:
-            new.setblocking(False)
-            new.connect(path)
-        except OSError:
-            new.close()
-            raise
-        self.fd = _lift(new.detach())   # where stdout is closed, say
-        self.socket = socket.socket(fileno=self.fd)
+            self.socket.sendto(message, path)
+        except OSError as error:
+            if error.errno != errno.EMSGSIZE:
+                raise
+            head, middle = message.index(b"]: ") + 3, len(message) // 2
+            if middle > head:           # in two halves
+                rest = memoryview(b"%s\n%s%s\n%s" % (
+                    message[:middle], message[:head], message[middle:], rest))
+        self.backlog = rest
 
     def close(self) -> None:
-        if self.socket is not None:
-            self.socket.close()
-            self.socket = None
+        self.socket.close()
 
 
 class _Stream:
     """The reading end of what one run of a worker writes."""
 
-    def __init__(self, fd: int, sink: _Sink, number: int) -> None:
+    def __init__(self, fd: int, sink: _Sink, worker: int) -> None:
         self.fd = fd
         self.sink = sink
-        self.number = number
+        self.worker = worker
         self.pid = 0
         self.rest = b""         # of a line that has no end yet
 
-    def take(self, is_dead: bool = False) -> bool:
-        """Hands lines on, until none wait or enough; False at the end.
+    def take(self) -> bool:
+        """What there is now; False at the end."""
+        chunk = os.read(self.fd, min(_CHUNK, _LONGEST + 1 - len(self.rest)))
+        self.hand_on(chunk)
+        return bool(chunk)
 
-        After a death all, lest each leave a pipe open as long as its log
-        cannot be written.
-        """
-        for _ in range(16 if is_dead else self.sink.at_once):
-            if self.sink.due < _FOREVER and not is_dead:
-                break
-            try:
-                chunk = os.read(self.fd, 1 << 16)
-            except BlockingIOError:
-                break
-            if not chunk:
-                self.end()
-                return False
-            end = chunk.rfind(b"\n") + 1
-            if end:
-                self.sink.write(self.rest + chunk[:end], self.pid)
-                self.rest = b""
-            self.rest += chunk[end:]
-            if len(self.rest) > _LONGEST:
-                self.end()
-        return True
-
-    def end(self) -> None:
-        if self.rest:
-            self.sink.write(self.rest + b"\n", self.pid)
-            self.rest = b""
+    def hand_on(self, chunk: bytes) -> None:
+        """The whole lines; an empty chunk is the end of the last."""
+        text = self.rest + chunk
+        end = text.rfind(b"\n") + 1
+        if len(text) - end > (_LONGEST if chunk else 0):
+            text += b"\n"
+            end = len(text)
+        if end:
+            self.sink.write(memoryview(text)[:end], self.pid)
+        self.rest = text[end:]
 
 
 class _Logs:
@@ -2312,12 +2295,12 @@ class _Logs:
     def __init__(self, out: _Sink | None = None, err: _Sink | None = None
                  ) -> None:
         self.sinks = [out, err]         # None: is not ours to write
+        self.each = set(filter(None, self.sinks))
         self.streams: dict[int, _Stream] = {}
-        self.ended = 0.0        # when all workers had
+        self.ended = 0.0                # when all workers had
         for number, sink in enumerate(self.sinks, 1):
             if isinstance(sink, _LogFile):
-                sink.numbers.append(number)
-                sink.fd = sink.numbers[0]
+                sink.fds.append(number)
                 os.set_blocking(number, False)
 
     def pipes(self, worker: int, ends: list[int], user: int) -> None:
@@ -2325,72 +2308,79 @@ class _Logs:
 
         They belong to that uid (-1: to us), for whom /dev/stdout is to open.
         """
-        for number, sink in enumerate(self.sinks if any(self.sinks) else ()):
+        for number, sink in enumerate(self.sinks if self.each else ()):
             if sink is None:
                 ends.append(-1)
             elif number and sink is self.sinks[0]:
                 ends.append(ends[0])    # one pipe keeps their order, too
             else:
                 pipe = _Pipe()
-                reader, writer = pipe.reader, pipe.writer
-                os.set_blocking(reader, False)
-                self.streams[reader] = _Stream(reader, sink, worker)
-                ends.append(writer)
+                os.set_blocking(pipe.reader, False)
+                self.streams[pipe.reader] = _Stream(pipe.reader, sink, worker)
+                ends.append(pipe.writer)
                 try:
-                    os.fchown(writer, user, -1)
+                    os.fchown(pipe.writer, user, -1)
+                    if len(self.streams) <= 16:     # of a user's 64 MiB
+                        fcntl.fcntl(pipe.reader, _SET_PIPE_SIZE, _CHUNK)
                 except OSError:
                     pass        # not everywhere, and not without CAP_CHOWN
 
     def name_pid(self, worker: int, pid: int) -> None:
         for stream in self.streams.values():
-            if stream.number == worker and not stream.pid:
+            if stream.worker == worker and not stream.pid:
                 stream.pid = pid
 
     def register(self, poll: Any) -> None:
         for fd, stream in self.streams.items():
             if stream.sink.due == _FOREVER:
                 poll.register(fd, select.POLLIN)
-        for sink in self.waiting():
-            if sink.full >= 0:
-                poll.register(sink.full, select.POLLOUT)
 
-    def waiting(self) -> list[_Sink]:
-        return [sink for sink in self.sinks if sink and sink.due < _FOREVER]
+    def due(self) -> float:
+        return min((sink.due for sink in self.each), default=_FOREVER)
+
+    def serve(self, polled: Iterable[int]) -> None:
+        now = time.monotonic()
+        for sink in self.each:
+            if sink.due <= now:
+                sink.flush()
+        for fd in [fd for fd in self.streams if fd in polled]:
+            self.take(fd)
 
     def take(self, fd: int, is_dead: bool = False) -> None:
-        if not self.streams[fd].take(is_dead):
-            os.close(fd)
-            del self.streams[fd]
+        """Reads until no lines wait, or enough.
+
+        After a death all, lest each leave a pipe open as long as its log
+        cannot be written.
+        """
+        stream = self.streams.pop(fd)
+        until = time.monotonic() + _TURN
+        try:
+            for _ in range(16):
+                if not is_dead and (stream.sink.due < _FOREVER or
+                                    time.monotonic() > until):
+                    break
+                if not stream.take():
+                    os.close(fd)
+                    return
+        except BlockingIOError:
+            pass
+        self.streams[fd] = stream       # the last: it is the others' turn
 
     def drain(self, worker: int | None = None) -> None:
         """After a death: what is left in its pipes."""
         for fd, stream in list(self.streams.items()):
-            if worker in (None, stream.number):
+            if worker in (None, stream.worker):
                 self.take(fd, worker is not None)
 
-    def serve(self, polled: Iterable[int]) -> None:
-        for fd in polled:
-            if fd in self.streams:
-                self.take(fd)
-        now = time.monotonic()
-        for sink in self.waiting():
-            if sink.full in polled or sink.due <= now:
-                sink.flush()
-
     def reopen(self) -> None:
-        for sink in {id(sink): sink for sink in self.sinks}.values():
-            if isinstance(sink, _LogFile):
-                sink.reopen()
-                sink.flush()
+        for sink in self.each:
+            sink.reopen()
+            sink.flush()
 
     def close(self) -> None:
         _close(*self.streams)
-        for sink in self.sinks:
-            if isinstance(sink, _Syslog):
-                sink.close()
-            elif isinstance(sink, _LogFile):
-                for number in sink.numbers:
-                    os.set_blocking(number, True)
+        for sink in self.each:
+            sink.close()
 
     def is_behind(self, hurries: bool) -> bool:
         """When all workers have ended: is there more to be written?
@@ -2401,36 +2391,22 @@ class _Logs:
         as a proxy whose command was told, it waits no more than a second,
         and only for a slow reader.
         """
-        for sink in filter(None, self.sinks):
-            sink.turn = _FOREVER        # signals are for nobody any more
         self.drain()
         now = time.monotonic()
         self.ended = self.ended or now
         patience = {True: _FOREVER, False: _LAST_CALL}
         if hurries:
             patience = {True: _PATIENCE, False: 0.0}
-        return any(now - self.ended < patience[sink.full >= 0]
-                   for sink in self.waiting())
+        return any(sink.due <= now or sink.due < _FOREVER and
+                   now - self.ended < patience[sink.is_slow]
+                   for sink in self.each)
 
     def end(self) -> None:
         self.drain()
         for stream in self.streams.values():
-            stream.end()
-        for sink in self.waiting():
+            stream.hand_on(b"")
+        for sink in self.each:
             sink.flush()
-
-    def due(self) -> float:
-        return min([sink.due for sink in self.waiting()], default=_FOREVER)
-
-    def guard(self, pidfile: _PidFile | None) -> None:
-        for sink in self.sinks:
-            if isinstance(sink, _LogFile):
-                sink.pidfile = pidfile
-
-    def settle(self) -> None:
-        for sink in self.sinks:
-            if isinstance(sink, _LogFile):
-                sink.words = None
 
     def words(self) -> list[bytes | None]:
         """The last of stdout and stderr, where it is we who write them."""
@@ -2438,11 +2414,10 @@ class _Logs:
                 for sink in self.sinks]
 
     def say(self, text: str) -> None:
-        sink = self.sinks[1]
-        if sink:
-            sink.say(text)
+        if self.sinks[1]:
+            self.sinks[1].say(text)
         else:
-            _say(_line(text))
+            _say(text)
 
 
 class _Policy:
@@ -2478,11 +2453,12 @@ _POLICIES = tuple(_Policy.__init__.__kwdefaults__ or ())
 
 
 def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
-             inherits: bool) -> _Logs:
+             inherits: bool, pidfile: _PidFile | None) -> _Logs:
     """The logs that a supervisor is to write for stdout and stderr.
 
     paths are those of descriptors 1 and 2, where they are named files.
-    inherits: a stderr that is not named is not where stdout goes.
+    inherits: a stderr that is not named is not where stdout goes.  pidfile
+    is the one that is held here: no log may be it.
     """
     writes = policy.log_reopen or policy.log_size is not None
     if writes and not any(isinstance(path, str) for path in paths):
@@ -2497,7 +2473,7 @@ def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
                          and os.path.samestat(os.fstat(1), os.fstat(2))):
             sink = sinks[0]
         elif isinstance(path, str) and writes:
-            sink = _LogFile(path, policy.log_size, policy.log_keep)
+            sink = _LogFile(path, policy.log_size, policy.log_keep, pidfile)
         sinks.append(sink)
     return _Logs(*sinks)
 
@@ -2677,7 +2653,7 @@ class _Crew:
                 if worker.report:
                     worker.report.tell_error(error)
                 else:
-                    _say(_line(str(error)))
+                    _say(str(error))
             finally:
                 os._exit(getattr(error, "exit_status",
                                  DaemonizeError.exit_status))
@@ -2779,7 +2755,6 @@ class _Supervisor:
         self.policy = crew.policy
         self.workers = crew.workers
         self.logs = crew.logs
-        self.logs.guard(crew.held)
         self.steps = [*self.policy.schedule, (int(signal.SIGKILL), _FOREVER)]
         # As long as the launcher judges
         start = crew.start
@@ -2884,7 +2859,6 @@ class _Supervisor:
         self.heard_by = None
         start.told.close()
         start.go.close()
-        self.logs.settle()
         for worker in self.workers:
             if worker.death:
                 self.answer_death(worker, *worker.death)
@@ -3229,7 +3203,7 @@ class _Start:
         while not all(map(_is_open, range(3))):
             os.open(os.devnull, os.O_RDWR)
         logs = _logs_of(policy, self.log_paths, os.path.basename(
-            self.command[0]), self.foreground)
+            self.command[0]), self.foreground, self.held)
         supervisor = _Supervisor(_Crew(policy, self.held, logs, self.identity,
                                        self))
         try:
@@ -3239,7 +3213,7 @@ class _Start:
             if supervisor.failure or not supervisor.is_up:
                 raise                   # a start that has failed
             if isinstance(error, DaemonizeError):
-                _say(_line(str(error)))
+                _say(str(error))
             else:
                 sys.excepthook(*sys.exc_info())
             supervisor.exit_status = DaemonizeError.exit_status
@@ -4338,8 +4312,9 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
             pass        # it is gone, or its stream closed: as shutdown() does
     program = os.path.basename(sys.argv[0] if sys.argv else "") or "python"
     became = _SELF.start
+    held = _SELF.pidfile if _SELF.is_daemon() else None
     logs = _logs_of(policy, became.log_paths if became else (None, None),
-                    program, became is None or became.foreground)
+                    program, became is None or became.foreground, held)
 
     def body(worker: _Worker) -> None:
         _SELF.task = worker.number
@@ -4350,9 +4325,7 @@ def _supervise(policy: _Policy, target: Callable[[], object] | None = None,
             _run(target, supervisor.crew.mask)
         signal.pthread_sigmask(signal.SIG_SETMASK, supervisor.crew.mask)
 
-    supervisor = _Supervisor(_Crew(
-        policy, _SELF.pidfile if _SELF.is_daemon() else None, logs, identity,
-        start, body))
+    supervisor = _Supervisor(_Crew(policy, held, logs, identity, start, body))
     supervisor.run()
     return supervisor
 
