@@ -431,6 +431,14 @@ def _mark(pid: int) -> int:
     return 100 * ((int(boot, 16) + ticks) % _MARKS)
 
 
+def _ask(ask: Callable[[int], int], pid: int) -> int | None:
+    """os.getpgid or os.getsid of a process."""
+    try:
+        return ask(pid)
+    except OSError:             # gone; and OpenBSD tells only of one's own
+        return None
+
+
 def _is_exiting(pid: int) -> bool:
     """It loses its locks, and is not yet a zombie: PF_EXITING, Linux's."""
     fields = _proc_stat(pid)
@@ -503,14 +511,6 @@ def _who(pid: int | None) -> str:
     uid = _uid_of(pid)
     return f"pid {pid}" + ("" if uid is None else
                            f" of user {_user_name(uid)}")
-
-
-def _ask(ask: Callable[[int], int], pid: int) -> int | None:
-    """os.getpgid or os.getsid of a process."""
-    try:
-        return ask(pid)
-    except OSError:             # gone; and OpenBSD tells only of one's own
-        return None
 
 
 def _pids() -> list[int]:
