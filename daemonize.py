@@ -2003,14 +2003,20 @@ def _say(text: str) -> None:
     """On stderr, if that takes it: a terminal may be stopped (Ctrl-S), and
     a pipe that is said to be writable takes PIPE_BUF bytes.
     """
-    line = bytes(_line(text))
-    if len(line) > select.PIPE_BUF:
-        line = line[:select.PIPE_BUF - 1] + b"\n"
+    line = bytes(_line(text)).rstrip(b"\n")
     if _is_writable(2):
         try:
-            os.write(2, line)
+            os.write(2, line[:select.PIPE_BUF - 1] + b"\n")
         except OSError:         # a full disk, a reader that is gone: there
             pass                # is no other place to say it
+
+
+def _is_same(file: str | int, fd: int) -> bool:
+    """Is the file of that name, or descriptor, the one that fd is, too?"""
+    try:
+        return os.path.samestat(os.stat(file), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 class _Sink:
@@ -2023,8 +2029,7 @@ class _Sink:
     due = _FOREVER              # when to try again; _FOREVER: nothing waits
     stuck = 0.0                 # since when it takes nothing; 0: it does
     is_slow = False             # then its reader is, else a write has failed
-    failed = 0.0                # since when, until all is written
-    why: str | None = ""
+    failed: tuple[float, str | None] | None = None      # since when, and why
 
     def add(self, lines: memoryview, pid: int) -> None:
         """To the backlog."""
@@ -2033,14 +2038,13 @@ class _Sink:
         self.backlog = lines
 
     def put(self) -> None:
-        """Writes the first of the backlog."""
-        raise NotImplementedError
+        """Writes the first lines of the backlog."""
 
     def reopen(self) -> None:
         """The name may be another file's now."""
 
     def close(self) -> None:
-        raise NotImplementedError
+        """Others may go on with the descriptors."""
 
     def write(self, lines: memoryview, pid: int) -> None:
         self.words = (self.words + lines[-_MOST_WORDS:])[-_MOST_WORDS:]
@@ -2062,17 +2066,10 @@ class _Sink:
                 self.put()
         except OSError as error:
             self.put_off(error, len(self.backlog) < before)
-            return
-        self.due = _FOREVER
-        self.stuck = 0.0
-        if self.failed:
-            seconds, self.failed = began - self.failed, 0.0
-            self.say(f"could not write {self.name} for {seconds:.1f} s: "
-                     f"{self.why}")
-        if self.dropped:
-            count, self.dropped = self.dropped, 0
-            self.say(f"dropped {count} lines of workers that had died, which "
-                     "could not be written")
+        else:
+            self.due = _FOREVER
+            self.stuck = 0.0
+            self.tell_failure(began)
 
     def put_off(self, error: OSError, has_taken: bool) -> None:
         """The longer it is stuck already, the later it is tried again."""
@@ -2082,8 +2079,18 @@ class _Sink:
         self.due = now + min(max(now - self.stuck, 0.001), _PATIENCE)
         self.is_slow = error.errno in (errno.EAGAIN, errno.ENOBUFS)  # as BSD
         if not self.is_slow:
-            self.failed = self.failed or now
-            self.why = error.strerror
+            self.failed = self.failed or (now, error.strerror)
+
+    def tell_failure(self, now: float) -> None:
+        """When it is over."""
+        if self.failed:
+            (since, why), self.failed = self.failed, None
+            self.say(f"could not write {self.name} for {now - since:.1f} s: "
+                     f"{why}")
+        if self.dropped:
+            count, self.dropped = self.dropped, 0
+            self.say(f"dropped {count} lines of workers that had died, which "
+                     "could not be written")
 
     def say(self, text: str) -> None:
         self.write(_line(text), os.getpid())
@@ -2109,24 +2116,22 @@ class _LogFile(_Sink):
             while written < len(part):
                 written += os.write(self.fds[0], part[written:])
         except OSError:
-            written -= self.take_back(bytes(part[:written]))
+            torn = len(bytes(part[:written]).rpartition(b"\n")[2])
+            if torn and self.take_back(torn):
+                written -= torn
             raise
         finally:
             self.backlog = self.backlog[written:]
 
-    def take_back(self, written: bytes) -> int:
-        """From a full disk, the start of a line, whose length it returns: who
-        knows in which file the rest would be.
+    def take_back(self, torn: int) -> bool:
+        """From a full disk, the start of a line: who knows in which file the
+        rest would be.
         """
-        torn = len(written.rpartition(b"\n")[2])
-        info = os.fstat(self.fds[0])
-        if not torn or not stat.S_ISREG(info.st_mode):
-            return 0            # a pipe is only full
         try:
-            os.ftruncate(self.fds[0], info.st_size - torn)
-        except OSError:
-            return 0            # append-only: it cannot be rotated, either
-        return torn
+            os.ftruncate(self.fds[0], os.fstat(self.fds[0]).st_size - torn)
+        except OSError:     # a pipe is only full; and what may be appended to
+            return False    # alone cannot be rotated, either
+        return True
 
     def fitting(self) -> int:
         """How much of the backlog goes into this file: whole lines."""
@@ -2136,29 +2141,38 @@ class _LogFile(_Sink):
             return len(self.backlog)
         last = bytes(self.backlog[:room]).rfind(b"\n") + 1
         if not last and used:
-            self.rotate()
+            self.reopen("rotate")
         return last or bytes(self.backlog[:_LONGEST + 2]).find(b"\n") + 1
 
-    def rotate(self) -> None:
-        """The file behind a symbolic link, which stays."""
-        path = os.path.realpath(self.name)
+    def reopen(self, verb: str = "reopen") -> None:
+        """Or rotate it."""
         try:
-            if os.path.samestat(os.stat(path), os.fstat(self.fds[0])):
-                if self.keep:
-                    self.move(path)
-                else:
-                    os.unlink(path)
-        except FileNotFoundError:
-            pass                # somebody has moved it: it is made anew
+            if verb == "rotate":
+                self.move()
+            fd = self.opened()
         except OSError as error:
-            self.complain("rotate", error)
+            used = os.fstat(self.fds[0]).st_size
+            self.limit = used + max(self.size, 1 << 20)     # to try again
+            self.add(_line(f"cannot {verb} {self.name}: {error.strerror}; it "
+                           "goes on as it is"), 0)
             return
-        self.reopen()
+        self.limit = self.size
+        for number in self.fds:
+            os.dup2(fd, number)
+        os.close(fd)
 
-    def move(self, path: str) -> None:
-        """It is moved aside first: where that fails (it is a mount, or may
-        only be appended to), no old one has been given up for it.
+    def move(self) -> None:
+        """The file behind a symbolic link, which stays.
+
+        It is moved aside first: where that fails (it is a mount, or may only
+        be appended to), no old one has been given up for it.
         """
+        path = os.path.realpath(self.name)
+        if not _is_same(path, self.fds[0]):
+            return              # somebody has moved it: it is made anew
+        if not self.keep:
+            os.unlink(path)
+            return
         self.shift(path)        # what a kill -9 has left aside
         os.rename(path, f"{path}.0")
         try:
@@ -2175,24 +2189,12 @@ class _LogFile(_Sink):
         for number in range(last, 0, -1):
             os.rename(f"{path}.{number - 1}", f"{path}.{number}")
 
-    def reopen(self) -> None:
-        try:
-            fd = self.opened()
-        except OSError as error:
-            self.complain("reopen", error)
-            return
-        self.limit = self.size
-        for number in self.fds:
-            os.dup2(fd, number)
-        os.close(fd)
-
     def opened(self) -> int:
         """Not the pidfile: to close that would drop the lock, and somebody
         may have put it here, even between a look and the opening: then it
         stays open, but only once.
         """
-        if not self.is_suspect and not (os.path.exists(self.name) and
-                                        self.is_pidfile(self.name)):
+        if not self.is_suspect and not self.is_pidfile(self.name):
             fd = _open(self.name, _APPEND, 0o640)
             self.is_suspect = self.is_pidfile(fd)
             if not self.is_suspect:
@@ -2200,14 +2202,7 @@ class _LogFile(_Sink):
         raise OSError(errno.EINVAL, "it is the pidfile")
 
     def is_pidfile(self, file: str | int) -> bool:
-        return self.pidfile is not None and os.path.samestat(
-            os.stat(file), os.fstat(self.pidfile.fd))
-
-    def complain(self, verb: str, error: OSError) -> None:
-        self.limit = (os.fstat(self.fds[0]).st_size +
-                      max(self.size, 1 << 20))          # to try again
-        self.add(_line(f"cannot {verb} {self.name}: {error.strerror}; it "
-                       "goes on as it is"), os.getpid())
+        return self.pidfile is not None and _is_same(file, self.pidfile.fd)
 
     def close(self) -> None:
         for fd in self.fds:     # others may go on with it
@@ -2226,10 +2221,9 @@ class _Syslog(_Sink):
         import socket
         self.priority = priority
         self.tag = os.fsencode(tag)[:255]
-        with _doing("make a socket"):
-            made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        fd = _lift(made.detach())       # where stdout is closed, say
-        self.socket = socket.socket(fileno=fd)
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        # Not as descriptor 1, where that is closed
+        self.socket = socket.socket(fileno=_lift(made.detach()))
         self.socket.setblocking(False)
 
     def add(self, lines: memoryview, pid: int) -> None:
@@ -2264,18 +2258,12 @@ class _Syslog(_Sink):
 class _Stream:
     """The reading end of what one run of a worker writes."""
 
-    def __init__(self, fd: int, sink: _Sink, worker: int) -> None:
-        self.fd = fd
+    pid = 0
+    rest = b""                  # of a line that has no end yet
+
+    def __init__(self, sink: _Sink, worker: int) -> None:
         self.sink = sink
         self.worker = worker
-        self.pid = 0
-        self.rest = b""         # of a line that has no end yet
-
-    def take(self) -> bool:
-        """What there is now; False at the end."""
-        chunk = os.read(self.fd, min(_CHUNK, _LONGEST + 1 - len(self.rest)))
-        self.hand_on(chunk)
-        return bool(chunk)
 
     def hand_on(self, chunk: bytes) -> None:
         """The whole lines; an empty chunk is the end of the last."""
@@ -2292,8 +2280,7 @@ class _Stream:
 class _Logs:
     """The sinks of stdout and stderr, and the pipes that lead to them."""
 
-    def __init__(self, out: _Sink | None = None, err: _Sink | None = None
-                 ) -> None:
+    def __init__(self, out: _Sink | None, err: _Sink | None) -> None:
         self.sinks = [out, err]         # None: is not ours to write
         self.each = set(filter(None, self.sinks))
         self.streams: dict[int, _Stream] = {}
@@ -2316,7 +2303,7 @@ class _Logs:
             else:
                 pipe = _Pipe()
                 os.set_blocking(pipe.reader, False)
-                self.streams[pipe.reader] = _Stream(pipe.reader, sink, worker)
+                self.streams[pipe.reader] = _Stream(sink, worker)
                 ends.append(pipe.writer)
                 try:
                     os.fchown(pipe.writer, user, -1)
@@ -2344,33 +2331,32 @@ class _Logs:
             if sink.due <= now:
                 sink.flush()
         for fd in [fd for fd in self.streams if fd in polled]:
-            self.take(fd)
+            if self.streams[fd].sink.due == _FOREVER:
+                self.take(fd)
 
-    def take(self, fd: int, is_dead: bool = False) -> None:
-        """Reads until no lines wait, or enough.
-
-        After a death all, lest each leave a pipe open as long as its log
-        cannot be written.
-        """
-        stream = self.streams.pop(fd)
-        until = time.monotonic() + _TURN
+    def take(self, fd: int) -> bool:
+        """False where no more is waiting."""
+        # It becomes the last: next time the others come first
+        stream = self.streams[fd] = self.streams.pop(fd)
         try:
-            for _ in range(16):
-                if not is_dead and (stream.sink.due < _FOREVER or
-                                    time.monotonic() > until):
-                    break
-                if not stream.take():
-                    os.close(fd)
-                    return
+            chunk = os.read(fd, min(_CHUNK, _LONGEST + 1 - len(stream.rest)))
         except BlockingIOError:
-            pass
-        self.streams[fd] = stream       # the last: it is the others' turn
+            return False
+        stream.hand_on(chunk)
+        if not chunk:
+            os.close(fd)
+            del self.streams[fd]
+        return bool(chunk)
 
-    def drain(self, worker: int | None = None) -> None:
-        """After a death: what is left in its pipes."""
+    def drain(self, worker: int) -> None:
+        """After a death all that is left in its pipes, lest each stay open as
+        long as its log cannot be written.
+        """
         for fd, stream in list(self.streams.items()):
-            if worker in (None, stream.worker):
-                self.take(fd, worker is not None)
+            if stream.worker == worker:
+                for _ in range(16):     # somebody else may write on and on
+                    if not self.take(fd):
+                        break
 
     def reopen(self) -> None:
         for sink in self.each:
@@ -2391,18 +2377,17 @@ class _Logs:
         as a proxy whose command was told, it waits no more than a second,
         and only for a slow reader.
         """
-        self.drain()
+        self.serve(self.streams)
         now = time.monotonic()
         self.ended = self.ended or now
-        patience = {True: _FOREVER, False: _LAST_CALL}
-        if hurries:
-            patience = {True: _PATIENCE, False: 0.0}
+        slow, failing = (_PATIENCE, 0.0) if hurries else (
+            _FOREVER, _LAST_CALL)
         return any(sink.due <= now or sink.due < _FOREVER and
-                   now - self.ended < patience[sink.is_slow]
+                   now - self.ended < (slow if sink.is_slow else failing)
                    for sink in self.each)
 
     def end(self) -> None:
-        self.drain()
+        self.serve(self.streams)
         for stream in self.streams.values():
             stream.hand_on(b"")
         for sink in self.each:
@@ -2466,15 +2451,17 @@ def _logs_of(policy: _Policy, paths: Sequence[Any], tag: str,
                              "be a file: name stdout or stderr", 2)
     sinks: list[_Sink | None] = []
     for number, path in enumerate(paths):
-        sink: _Sink | None = None
         if path is None and policy.syslog:
-            sink = _Syslog(27 if number else 30, policy.syslog_tag or tag)
+            sinks.append(_Syslog(27 if number else 30,
+                                 policy.syslog_tag or tag))
         elif number and (path is None and not inherits or writes
-                         and os.path.samestat(os.fstat(1), os.fstat(2))):
-            sink = sinks[0]
+                         and _is_same(1, 2)):
+            sinks.append(sinks[0])
         elif isinstance(path, str) and writes:
-            sink = _LogFile(path, policy.log_size, policy.log_keep, pidfile)
-        sinks.append(sink)
+            sinks.append(_LogFile(path, policy.log_size, policy.log_keep,
+                                  pidfile))
+        else:
+            sinks.append(None)
     return _Logs(*sinks)
 
 
