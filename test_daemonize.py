@@ -6206,14 +6206,14 @@ class LogTest(SupervisedTestCase):
             self.skipTest("only root can mount")
         full = self.path("full")
         os.mkdir(full)
-        if self.call(["mount", "-t", "tmpfs", "-o", "size=1m", "none",
+        if self.call(["mount", "-t", "tmpfs", "-o", "size=4m", "none",
                       full])[0]:
             self.skipTest("no tmpfs can be mounted")
         self.addCleanup(subprocess.call, ["umount", "-l", full])
         with open(full + "/filler", "w") as file:
-            file.write("x" * 970000)
+            file.write("x" * (970000 + (3 << 20)))
         self.supervise("-r", "-o", full + "/log", "-H", command=(
-            "sh", "-c", "echo $$ >>w.0; seq 60000; echo >done; "
+            "sh", "-c", "echo $$ >>w.0; seq 300000; echo >done; "
             "exec sleep 1000"))
         self.await_run(0, 1)
         # No room alone does not say that a write has failed. Each new
@@ -6229,8 +6229,8 @@ class LogTest(SupervisedTestCase):
         self.assertFalse(os.path.exists(self.path("done")))
         os.remove(full + "/filler")
         wait_until(lambda: os.path.exists(self.path("done")))
-        wait_until(lambda: "\n60000\n" in self.read(full + "/log"))
-        text = self.read(full + "/log").partition("\n60000\n")
+        wait_until(lambda: "\n300000\n" in self.read(full + "/log"))
+        text = self.read(full + "/log").partition("\n300000\n")
         text = text[0] + text[1]
         lines = text.splitlines()
         told = [line for line in lines if "could not write" in line]
@@ -6238,13 +6238,13 @@ class LogTest(SupervisedTestCase):
         self.assertRegex(told[0], r"daemonize: could not write %s/log for "
                          r"[\d.]+ s: No space left on device" % full)
         self.assert_numbered([line for line in lines if line not in told],
-                             60000)
+                             300000)
         self.assertNotIn("done", self.read(full + "/log"))
         self.stop()
         self.hup_on_a_full_disk(full)
         with open(full + "/filler", "w") as file, \
                 contextlib.suppress(OSError):
-            file.write("x" * 2000000)
+            file.write("x" * 8000000)
         self.supervise("-r", "-o", full + "/log", "-H", command=(
             "sh", "-c", "seq 100000; exec sleep 1000"))
         self.stop()
@@ -6254,7 +6254,7 @@ class LogTest(SupervisedTestCase):
         os.remove(full + "/log")
         os.remove(self.path("w.0"))
         supervisor = self.supervise("-r", "-o", full + "/log", "-H", command=(
-            "sh", "-c", "echo $$ >>w.0; seq 1000000 | head -c 2500000; "
+            "sh", "-c", "echo $$ >>w.0; seq 2000000 | head -c 10000000; "
             "exec sleep 1000"))
         self.await_run(0, 1)
         wait_until(lambda: not os.statvfs(full).f_bavail)
@@ -6361,9 +6361,9 @@ class SyslogTest(SupervisedTestCase):
         self.write("small.py", (
             "import socket\n"
             "class Small(socket.socket):\n"
-            "    def connect(self, address):\n"
+            "    def sendto(self, *args):\n"
             "        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1)\n"
-            "        super().connect(address)\n"
+            "        return super().sendto(*args)\n"
             "socket.socket = Small\n") + self.read("logged.py"))
         self.popen([sys.executable, "small.py", "-f", "-S", "--", "printf",
                     "%07000d\n%d\n", "7", "8"])
@@ -7202,15 +7202,12 @@ class ReadinessTest(NotifyTestCase):
                    "1000")
 
     def test_one_that_is_late_and_deaf_is_killed(self):
-        """A hundred times as fast as it says."""
-        status, _, err = self.end_of(self.patient(
-            "READY=0", "0.3", *self.service("deaf", "child touch up",
-                                            "READY=0"),
-            hooks="@instead_of(time, 'monotonic')\n"
-            "def monotonic(plain): return 100 * plain()\n"
-            "@instead_of_poll\n"
-            "def poll(plain, timeout):\n"
-            "    return plain(timeout and timeout / 100)\n"))
+        status, _, err = self.python(
+            "import daemonize, sys\n"
+            "daemonize._schedule = lambda: [(15, 0.1), (9, 5)]\n"
+            "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p,
+            "--notify-await", "--notify-timeout", "0.3",
+            *self.service("deaf", "child touch up", "READY=0"))
         self.assertEqual(status, 124, err)
         self.assertFalse(os.path.exists(self.p))
         self.assert_nothing_left()
