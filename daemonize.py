@@ -2072,7 +2072,11 @@ class _Sink:
             self.tell_failure(began)
 
     def put_off(self, error: OSError, has_taken: bool) -> None:
-        """The longer it is stuck already, the later it is tried again."""
+        """The longer it is stuck already, the later it is tried again.
+
+        poll(2) would not do: it tells nothing of a full disk, and calls an
+        unconnected socket writable however full its receiver is.
+        """
         now = time.monotonic()
         if has_taken or not self.stuck:
             self.stuck = now
