@@ -104,7 +104,7 @@ else:
 __all__ = ["DaemonizeError", "AlreadyRunning", "NotRunning", "daemonize",
            "ready", "supervise", "fork_processes", "task_id", "status",
            "send_signal", "stop", "Daemon", "main"]
-__version__ = "1.4.0"
+__version__ = "1.5.0"
 
 
 # ---- The platform -------------------------------------------------------
