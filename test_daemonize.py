@@ -5198,9 +5198,12 @@ class IdentityTest(SupervisedTestCase):
         """Between a look at the name and the opening: it is lost once."""
         self.assertEqual(self.python(
             "import os\n"
-            "plain = os.path.exists\n"
-            "os.path.exists = lambda path: (\n"
-            "    not str(path).endswith('/log') and plain(path))\n"
+            "plain = os.stat\n"
+            "def stat(path, *args, **options):\n"
+            "    if str(path).endswith('/log'):\n"
+            "        raise FileNotFoundError(2, 'No such file', path)\n"
+            "    return plain(path, *args, **options)\n"
+            "os.stat = stat\n"
             "import daemonize, sys\n"
             "sys.exit(daemonize.main(sys.argv[1:]))\n", "-p", self.p, "-rH",
             "-o", "log", "--wait", "0", "--", "sleep", "1000"), (0, "", ""))
