@@ -1488,8 +1488,11 @@ def _fork(blocked: bool = False) -> int:
         warnings.filterwarnings("ignore", ".*multi-threaded, use of fork",
                                 DeprecationWarning, __name__)
     if not blocked:
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     try:
+        # An interrupt of just before may be raised by this, behind its work
+        if not blocked:
+            signal.pthread_sigmask(signal.SIG_BLOCK, _all_signals())
         with _doing("fork"):
             pid = os.fork()
     finally:
@@ -1545,6 +1548,15 @@ def _leave_helpers(keeps_tracker: bool) -> None:
                 os.close(value)
             if key.endswith(("_fd", "_pid", "_address", "_authkey")):
                 setattr(helper, key, None)
+
+
+_BROKEN_OFF = "the start was broken off by a death"
+
+
+def _told_error(message: str, exit_status: int, pid: int | None,
+                details: Sequence[str]) -> DaemonizeError:
+    kind = AlreadyRunning if exit_status == 1 else DaemonizeError
+    return kind(message, exit_status, pid, details)
 
 
 class _Pipe:
@@ -1611,15 +1623,6 @@ class _Pipe:
             raise DaemonizeError(_BROKEN_OFF)
         if came[0][0] != kind:
             raise _told_error(*came[0][1:])
-
-
-_BROKEN_OFF = "the start was broken off by a death"
-
-
-def _told_error(message: str, exit_status: int, pid: int | None,
-                details: Sequence[str]) -> DaemonizeError:
-    kind = AlreadyRunning if exit_status == 1 else DaemonizeError
-    return kind(message, exit_status, pid, details)
 
 
 class _Caught:
@@ -3084,11 +3087,15 @@ class _Start:
         self.log_paths: list[Any] = [
             _absolute(path) if isinstance(path, str) else path
             for path in self.wanted[1:]]
+        self.check_command(chdir)
+
+    def check_command(self, chdir: Path | None) -> None:
+        """And the directory, by the name that was given."""
         if self.chdir is not None:
             with _doing(f"change directory to {_path(chdir)}"):
                 os.stat(os.path.join(self.chdir, "."))
-        if command:
-            _find_command(command[0], self.chdir or "")
+        if self.command:
+            _find_command(self.command[0], self.chdir or "")
 
     def who(self) -> str:
         return self.command[0] if self.command else "the daemon"
