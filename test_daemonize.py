@@ -7752,8 +7752,8 @@ class JudgeTest(NotifyTestCase):
             process = self.popen(
                 ["strace", "-fqqo", trace, "-e", "trace=recvmsg", *self.CLI,
                  "-p", self.p, "--notify-await", *options,
-                 *self.service("STATUS=up", "touch up", "await go", "READY=1",
-                               "barrier answered")],
+                 *self.service("STATUS=up", "only 0 touch up", "await go",
+                               "READY=1", "only 0 barrier answered")],
                 stderr=subprocess.PIPE, universal_newlines=True)
             wait_until(lambda: os.path.exists(self.path("up"))
                        or process.poll() is not None)
