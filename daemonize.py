@@ -1914,29 +1914,35 @@ def _examine(path: str, directory: str) -> None:
             f"{path} exists, but its interpreter {interpreter} does not", 127)
 
 
-def _find_command(name: str, directory: str = "") -> str:
-    """Where execvp(3) finds a command in directory; or raises why it fails.
+def _candidates(name: str, directory: str = "") -> list[str]:
+    """Where execvp(3) looks: PATH, in which an empty element is here.
 
-    What of PATH cannot be entered (root's, after su) is left out: it would
-    turn each command that is not found into one that may not be executed.
+    Less what cannot be entered (root's PATH, after su): it would turn each
+    command that is not found into one that may not be executed.
     """
-    path = os.environ.get("PATH", os.defpath)
+    if "/" in name or not name:
+        return [name]
+    path = os.environ.get("PATH", os.defpath).split(":")
+    return [os.path.join(place or ".", name) for place in path
+            if os.access(os.path.join(directory, place or "."), os.X_OK)]
+
+
+def _check_command(name: str, directory: str = "") -> None:
+    """Raises what would come of executing name there."""
     problems = []
-    for found in [name] if "/" in name or not name else [
-            os.path.join(place or ".", name) for place in path.split(":") if
-            os.access(os.path.join(directory, place or "."), os.X_OK)]:
+    for found in _candidates(name, directory):
         try:
-            _examine(found, directory)
-            return found
+            return _examine(found, directory)
         except DaemonizeError as error:
             problems.append(error)
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError:
-            return found        # it cannot be read, say: exec decides
+            return None              # it cannot be read, say: exec decides
     if problems:
         raise problems[0]
     import shlex
+    path = os.environ.get("PATH", os.defpath)
     raise DaemonizeError("command not found: " + (
         os.path.join(directory, name) if "/" in name else
         f"{shlex.quote(name)} (PATH is {path})"), 127)
@@ -1960,18 +1966,24 @@ def _restore_locale() -> None:
 
 def _execute(command: list[str]) -> NoReturn:
     """exec, as execvp(3) does it; raises DaemonizeError."""
-    path = _find_command(command[0])
-    try:
-        os.execv(path, command)
-    except OSError as error:
-        if error.errno == errno.ENOEXEC:        # no #! line
-            _execute(["/bin/sh", path, *command[1:]])
-        if error.errno == errno.ENOENT:     # an ELF file's ld.so, say
-            raise DaemonizeError(
-                f"{command[0]} exists, but its interpreter (or that one's) "
-                "does not", 127) from error
-        raise DaemonizeError(
-            f"cannot execute {command[0]}: {error.strerror}", 126) from error
+    for candidate in _candidates(command[0]):
+        try:
+            try:
+                os.execv(candidate, command)
+            except OSError as error:
+                if error.errno != errno.ENOEXEC:    # no #! line
+                    raise
+                os.execv("/bin/sh", ["/bin/sh", candidate, *command[1:]])
+        except OSError as error:
+            last = error
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR,
+                                   errno.EACCES):
+                break
+    _check_command(command[0])
+    if last.errno == errno.ENOENT:      # an ELF file's ld.so, or a script's
+        raise DaemonizeError(f"{command[0]} exists, but its interpreter (or "
+                             "that one's) does not", 127)
+    raise DaemonizeError(f"cannot execute {command[0]}: {last.strerror}", 126)
 
 
 # ---- The logs that the supervisor writes --------------------------------
@@ -3095,7 +3107,7 @@ class _Start:
             with _doing(f"change directory to {_path(chdir)}"):
                 os.stat(os.path.join(self.chdir, "."))
         if self.command:
-            _find_command(self.command[0], self.chdir or "")
+            _check_command(self.command[0], self.chdir or "")
 
     def who(self) -> str:
         return self.command[0] if self.command else "the daemon"
