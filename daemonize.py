@@ -1932,13 +1932,14 @@ def _check_command(name: str, directory: str = "") -> None:
     problems = []
     for found in _candidates(name, directory):
         try:
-            return _examine(found, directory)
+            _examine(found, directory)
+            return
         except DaemonizeError as error:
             problems.append(error)
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError:
-            return None              # it cannot be read, say: exec decides
+            return              # it cannot be read, say: exec decides
     if problems:
         raise problems[0]
     import shlex
