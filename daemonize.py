@@ -1717,8 +1717,11 @@ class _NotifySocket:
         """The start is over: from here on the kernel drops what comes.
 
         In the context of the sender, who neither waits nor is refused: a
-        filter of one instruction, SO_ATTACH_FILTER in socket(7).
+        filter of one instruction, SO_ATTACH_FILTER in socket(7).  Elsewhere
+        the file goes.
         """
+        if not _ABSTRACT:
+            return
         import array
         import socket
         program = array.array("B", _DROP)
@@ -1726,7 +1729,7 @@ class _NotifySocket:
             self.socket.setsockopt(socket.SOL_SOCKET, 26, struct.pack(
                 "HP", 1, program.buffer_info()[0]))
         except OSError:
-            # A seccomp filter, or not Linux: refused, but not blocked
+            # A seccomp filter: refused, but not blocked
             self.socket.shutdown(socket.SHUT_RD)
 
     def remove(self) -> None:
@@ -3758,10 +3761,11 @@ class _Trial:
                         self.status)
                 self.tell_status(self.status)
             wish = said.get("EXTEND_TIMEOUT_USEC", "")
-            seconds = min(int(wish[:18]) / 1e6, 1e6) if wish.isdecimal() else 0
-            if time.monotonic() + seconds > self.deadline:
-                self.deadline = time.monotonic() + seconds
-                start.orders.tell("extend", seconds)
+            if wish.isdecimal():
+                seconds = min(int(wish[:18]) / 1e6, 1e6)
+                if time.monotonic() + seconds > self.deadline:
+                    self.deadline = time.monotonic() + seconds
+                    start.orders.tell("extend", seconds)
             if said.get("READY") == "1":
                 self.ready.add(group)
         if len(self.ready) >= self.needed and not self.failure:
