@@ -1551,6 +1551,7 @@ def _leave_helpers(keeps_tracker: bool) -> None:
 
 
 _BROKEN_OFF = "the start was broken off by a death"
+_BACKSTOP = 2.0     # seconds that a launcher may be late with its verdict
 
 
 def _told_error(message: str, exit_status: int, pid: int | None,
@@ -1567,11 +1568,12 @@ class _Pipe:
     """
 
     is_over = False             # exec, death, or no more to be said
+    rest = b""                  # of a message that is still to come
+    unsent = b""                # that a writer who may not wait has left
 
     def __init__(self) -> None:
         with _doing("make a pipe"):
             self.reader, self.writer = map(_lift, os.pipe())
-        self.rest = b""         # of a message that is still to come
 
     def only_read(self) -> None:
         _close(self.writer)
@@ -1586,14 +1588,22 @@ class _Pipe:
         self.only_write()
 
     def tell(self, *message: Any) -> None:
-        line = marshal.dumps(message).hex().encode() + b"\n"
+        self.unsent += marshal.dumps(message).hex().encode() + b"\n"
+        self.flush()
+
+    def flush(self) -> None:
+        """Waits until it is sent, or, where the writer is set so, does not.
+        """
         # A killed launcher does not harm the daemon of a program that lets
         # SIGPIPE kill it
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
-            while line and self.writer >= 0:
-                line = line[os.write(self.writer, line):]
+            while self.unsent and self.writer >= 0:
+                self.unsent = self.unsent[os.write(self.writer, self.unsent):]
+        except BlockingIOError:
+            pass
         except BrokenPipeError:
+            self.unsent = b""
             if signal.SIGPIPE in signal.sigpending():
                 signal.sigwait({signal.SIGPIPE})
         finally:
@@ -1751,7 +1761,7 @@ class _NotifySocket:
         """
         import socket
         try:
-            for _ in range(64):     # then the clock is looked at
+            for _ in range(1000):   # then the clock is looked at
                 text, extras, _, _ = self.socket.recvmsg(
                     1 << 16, socket.CMSG_SPACE(12) if _ABSTRACT else 0,
                     socket.MSG_DONTWAIT)
@@ -2758,6 +2768,7 @@ class _Supervisor:
     passed_on_at = -_FOREVER
     step = 0                            # the signal that ends them now
     next_step = 0.0
+    trial_ends = _FOREVER               # whatever the launcher does
     pause = 0.001                       # between two looks at what is left
 
     def __init__(self, crew: _Crew) -> None:
@@ -2766,9 +2777,11 @@ class _Supervisor:
         self.workers = crew.workers
         self.logs = crew.logs
         self.steps = [*self.policy.schedule, (int(signal.SIGKILL), _FOREVER)]
-        # As long as the launcher judges
+        # As long as the launcher judges: if it is stopped, we are not
         start = crew.start
         self.heard_by = start if start and not start.foreground else None
+        if self.heard_by:
+            os.set_blocking(self.heard_by.told.writer, False)
 
     def run(self) -> None:
         """Returns when all is over, or in a worker whose body has returned.
@@ -2786,7 +2799,12 @@ class _Supervisor:
                 self.obey()
         finally:
             self.crew.end()
+        trial = self.heard_by
+        if trial and trial.told.unsent:
+            self.exit_status = DaemonizeError.exit_status   # that tells it
         if self.failure:
+            if trial:           # there is nothing else to be done: it waits
+                os.set_blocking(trial.told.writer, True)
             raise self.failure
 
     def is_needed(self) -> bool:
@@ -2801,21 +2819,28 @@ class _Supervisor:
         poll = select.poll()
         reports = {worker.report.reader: worker for worker in self.workers
                    if worker.report}
-        go = self.heard_by.go.reader if self.heard_by else -1
-        for fd in [*reports, go] if self.heard_by else reports:
+        for fd in reports:
             poll.register(fd, select.POLLIN)
+        trial = self.heard_by
+        if trial and trial.told.unsent:
+            poll.register(trial.told.writer, select.POLLOUT)
+        elif trial:
+            poll.register(trial.go.reader, select.POLLIN)
         self.logs.register(poll)
         polled = self.crew.caught.sleep(
             poll, self.deadline() - time.monotonic())
         self.logs.serve(polled)
         for fd in reports.keys() & polled:
             self.hear(reports[fd])
-        if self.heard_by and go in polled:
-            self.end_trial(self.heard_by)
+        if trial and trial.told.writer in polled:
+            trial.told.flush()
+        elif trial and (trial.go.reader in polled
+                        or time.monotonic() >= self.trial_ends):
+            self.end_trial(trial)
 
     def deadline(self) -> float:
         if self.is_wanted:
-            return min(self.logs.due(),
+            return min(self.logs.due(), self.trial_ends,
                        *(worker.due for worker in self.workers))
         looks = _FOREVER
         if any(worker.left for worker in self.workers):
@@ -2843,8 +2868,11 @@ class _Supervisor:
             if self.crew.start and not self.failure:
                 self.crew.start.let_go()
             if self.heard_by and not self.failure:
-                self.heard_by.told.tell("running", *[
+                self.heard_by.told.tell("running", time.monotonic(), *[
                     worker.pid for worker in self.workers])
+                if not self.heard_by.awaits_ready:      # else see the starter
+                    self.trial_ends = (time.monotonic() + self.heard_by.wait
+                                       + _BACKSTOP)
 
     def shorten_schedule(self) -> None:
         """A start that has failed does not wait for long to say so."""
@@ -2853,20 +2881,20 @@ class _Supervisor:
 
     def tell_death(self, told: _Pipe, worker: _Worker, wait_status: int,
                    ran: float) -> None:
-        """The last words of the first alone, for a stopped launcher reads
-        none: they fit into the pipe, and what follows is short.
-        """
-        death = "died", worker.number, worker.pid, wait_status, ran
-        if not self.has_told_a_death:
-            told.tell(*death, worker.traceback, self.logs.words())
-        elif _is_writable(told.writer):
-            told.tell(*death, "", [None, None])
+        """The last words of the first alone: it is the one that counts."""
+        told.tell("died", worker.number, worker.pid, wait_status, ran,
+                  time.monotonic(), *(
+                      ["", [None, None]] if self.has_told_a_death else
+                      [worker.traceback, self.logs.words()]))
         self.has_told_a_death = True
 
     def end_trial(self, start: _Start) -> None:
-        """The launcher has heard enough, or has gone."""
+        """The launcher has heard enough, has gone, or is stopped."""
         self.reap()             # of a death in time the launcher still hears
+        if start.told.unsent and time.monotonic() < self.trial_ends:
+            return
         self.heard_by = None
+        self.trial_ends = _FOREVER
         start.told.close()
         start.go.close()
         for worker in self.workers:
@@ -3267,7 +3295,7 @@ class _Start:
     def tell_success(self) -> None:
         """Where no exec says it: when all is as it is to stay."""
         if not self.foreground:
-            self.told.tell("running")
+            self.told.tell("running", time.monotonic())
             if not self.awaits_ready:       # else see report_exception()
                 self.told.close()
             self.go.close()
@@ -3281,9 +3309,6 @@ class _Start:
 
 
 # ---- The start: the starter ---------------------------------------------
-
-_BACKSTOP = 2.0     # seconds that a launcher may be late with its verdict
-
 
 class _Starter:
     """Leads the new session, writes the pidfile, and is the daemon's parent
@@ -3316,7 +3341,7 @@ class _Starter:
                 self.register(self.daemon, start.told, start.go)
                 start.told.close()      # the launcher reads it from here on
                 start.go.close()
-                start.reports.tell("pid", self.daemon)
+                start.reports.tell("pid", self.daemon, time.monotonic())
                 self.obey()
                 if self.stays:
                     self.linger()
@@ -3427,7 +3452,7 @@ class _Starter:
         if not self.has_told and self.look():
             self.has_told = True
             self.start.reports.tell("ended", self.wait_status,
-                                    self.has_executed)
+                                    self.has_executed, time.monotonic())
 
     def leave(self, epitaph: str = "") -> None:
         """The start has succeeded, or nobody waits for it any more.
@@ -3555,6 +3580,7 @@ class _Trial:
     words: Sequence[bytes | None] | None = None     # the last are to be shown
     is_running = False          # it has called exec, or taken all steps
     is_cleared = False          # the starter has said what it could not end
+    is_settled = False          # its last message has come
     note = ""
     stays = False               # the starter, for a stopped daemon
     traceback = ""
@@ -3573,6 +3599,7 @@ class _Trial:
         self.tell_status = tell_status
         self.began = time.monotonic()
         self.deadline = _FOREVER
+        self.extended = 0.0     # the deadline that the starter knows
         self.awaited = (f"{start.who()} to be ready" if start.awaits_ready else
                         f"the start of {start.who()}")
         self.needed = start.policy.workers if start.policy else 1
@@ -3585,7 +3612,8 @@ class _Trial:
     def judge(self) -> tuple[str, int]:
         """(note, pid), or raises what made the start fail."""
         start = self.start
-        while not start.reports.is_over:
+        # Its last message, too: a thread's child may keep the pipe open
+        while not (start.reports.is_over or self.is_settled):
             if self.is_over:
                 self.give_order()
             self.hear()
@@ -3652,30 +3680,38 @@ class _Trial:
         reports = self.start.reports
         for kind, *words in reports.read():
             if kind == "pid":
-                self.pid = words[0]
-                self.began = time.monotonic()
+                self.pid, self.began = words
                 if self.start.awaits_ready:
                     self.deadline = self.began + self.start.patience
             elif kind == "ended":
                 self.hear_end(*words)
             elif kind == "left":
                 self.note, self.stays = words
-            elif kind == "late":        # as we have been silent for too long
-                self.ready.clear()
-                self.be_late()
+                self.is_settled = True
             elif kind == "failed":
                 self.last_words, self.left_undone = words
-                self.is_cleared = True
-            else:               # it has failed itself, and ended the daemon
+                self.is_cleared = self.is_settled = True
+            else:               # it ends the daemon, without an order
                 self.ready.clear()
-                self.is_cleared = True
-                self.fail(_told_error(*words))
+                self.order = "fail", self.note
+                self.is_cleared = kind == "error"
+                self.fail(_told_error(*words) if words else self.held_up())
         if reports.is_over and not self.is_over:
-            self.fail(DaemonizeError(_BROKEN_OFF))
+            self.fail(DaemonizeError(_BROKEN_OFF + (
+                f": pid {self.pid} may run" if self.pid else ""), 0,
+                self.pid or None))
         elif reports.is_over and not self.is_cleared:
             self.left_undone = [_BROKEN_OFF]    # what has failed may live
 
-    def hear_end(self, wait_status: int, has_executed: bool) -> None:
+    def held_up(self) -> DaemonizeError:
+        """The starter has waited longer than for the daemon alone."""
+        return DaemonizeError(
+            f"{self.start.who()} was ended: that it is ready was not heard "
+            f"in time (was this process stopped, or pid {self.pid}?)", 124,
+            self.pid)
+
+    def hear_end(self, wait_status: int, has_executed: bool, when: float
+                 ) -> None:
         """The daemon has ended: what has it said before?"""
         start = self.start
         while not start.told.is_over and _await_readable(
@@ -3685,8 +3721,9 @@ class _Trial:
             self.hear_notify()
         if has_executed and start.command and not (
                 start.policy or self.is_running or self.is_over):
-            self.note_running()     # it is reaped: the starter has seen it
-        seconds = time.monotonic() - self.began
+            # It is reaped: the starter has seen it
+            self.note_running(time.monotonic())
+        seconds = when - self.began
         if wait_status == 0 and not start.awaits_ready:
             if start.wait or not self.is_over:
                 self.note = f"{self.how(0, seconds)}; {_OUT_OF_REACH}"
@@ -3702,9 +3739,10 @@ class _Trial:
         start = self.start
         for kind, *words in start.told.read():
             if kind == "running":
+                when, *pids = words
                 self.workers = {pid: number
-                                for number, pid in enumerate(words)}
-                self.note_running()
+                                for number, pid in enumerate(pids)}
+                self.note_running(when)
             elif kind == "died":
                 self.hear_death(*words)
             elif kind == "traceback":
@@ -3716,20 +3754,24 @@ class _Trial:
                 self.fail(_told_error(*words))
         if start.told.is_over and not (self.is_running or self.is_over):
             if start.command and not start.policy and _has_executed(self.pid):
-                self.note_running()
+                self.note_running(time.monotonic())
             else:       # it was a death, of which the starter is to tell
                 self.deadline = min(self.deadline, time.monotonic() + 10)
 
-    def note_running(self) -> None:
+    def note_running(self, when: float) -> None:
         self.is_running = True
-        self.began = time.monotonic()
         if not self.start.awaits_ready:
-            self.deadline = self.began + self.start.wait
+            self.deadline = when + self.start.wait
             self.is_over = self.is_over or not self.start.wait
 
     def hear_death(self, number: int, pid: int, wait_status: int, ran: float,
-                   traceback: str, words: Sequence[bytes | None]) -> None:
-        """Of a worker.  When all have ended well, it is no trial any more."""
+                   when: float, traceback: str,
+                   words: Sequence[bytes | None]) -> None:
+        """Of a worker.  When all have ended well, it is no trial any more.
+
+        Nor is one a failed start that comes when the time is up, and is
+        told to us because we were stopped.
+        """
         start = self.start
         self.workers.setdefault(pid, number)
         if start.notify:
@@ -3738,7 +3780,7 @@ class _Trial:
             self.ended_well += 1
             if self.ended_well == self.needed:
                 start.go.close()
-        elif start.wait or start.awaits_ready:
+        elif start.awaits_ready or start.wait and when < self.deadline + 1:
             self.traceback = self.traceback or traceback
             self.fail(DaemonizeError(self.how(
                 wait_status, ran, "" if start.command and self.needed == 1
@@ -3762,14 +3804,24 @@ class _Trial:
                 self.tell_status(self.status)
             wish = said.get("EXTEND_TIMEOUT_USEC", "")
             if wish.isdecimal():
-                seconds = min(int(wish[:18]) / 1e6, 1e6)
-                if time.monotonic() + seconds > self.deadline:
-                    self.deadline = time.monotonic() + seconds
-                    start.orders.tell("extend", seconds)
+                self.extend(min(int(wish[:18]) / 1e6, 1e6))
             if said.get("READY") == "1":
                 self.ready.add(group)
         if len(self.ready) >= self.needed and not self.failure:
             self.is_over = True
+
+    def extend(self, seconds: float) -> None:
+        """Seldom enough for a starter that is slow to read; one that ends
+        the daemon reads nothing more.
+        """
+        deadline = time.monotonic() + seconds
+        if self.is_over or deadline <= self.deadline:
+            return
+        self.deadline = deadline
+        if deadline > self.extended + _BACKSTOP / 2 and _is_writable(
+                self.start.orders.writer):
+            self.extended = deadline
+            self.start.orders.tell("extend", seconds)
 
     def group_of(self, pid: int) -> int | None:
         """The process group of who has sent, if he is of the daemon's
@@ -4936,6 +4988,11 @@ class _CommandLine:
         if "verbose" in self.options and "quiet" not in self.options:
             self.tell(f"daemonize: {_printable(text)}")
 
+    def show(self, status: str) -> None:
+        """Of a start, whose judge may not wait for who does not read."""
+        if _is_writable(1):
+            self.boast(f"status: {status}")
+
     def tell(self, *lines: str) -> None:
         """On stdout; if that fails, the exit status is still true."""
         try:
@@ -4990,7 +5047,7 @@ class _CommandLine:
         if wanted.foreground:
             _stay(wanted)       # does not return
         note, pid = _detach(wanted, _Waiting("quiet" not in self.options),
-                            lambda status: self.boast(f"status: {status}"))
+                            self.show)
         if note:
             self.complain(DaemonizeError(note))
         else:

@@ -7742,10 +7742,151 @@ class JudgeTest(NotifyTestCase):
             os.kill(launcher.pid, signal.SIGCONT)
             _, err = launcher.communicate(timeout=60)
             self.assertEqual(launcher.returncode, 124, err)
-            self.assertRegex(err, r"\Adaemonize: \S+ was not ready in [\d.]+ "
-                             r"s: READY=1 did not come \(.*\)\n\Z")
+            self.assertRegex(err, r"\Adaemonize: \S+ was ended: that it is "
+                             r"ready was not heard in time \(was this process "
+                             r"stopped, or pid \d+\?\)\n\Z")
             self.assert_nothing_left()
             os.unlink(self.path("up"))
+
+    def test_a_service_that_talks_on_while_it_is_ended(self):
+        """Neither side of the launcher and the starter waits for the other.
+
+        Of the last words each byte makes eight: more than a pipe holds.
+        """
+        self.write("talk.py", (
+            "import os, signal, socket, time\n"
+            "address = os.environ['NOTIFY_SOCKET'].replace('@', '\\0')\n"
+            "server = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n"
+            "def talk(*args):\n"
+            "    os.write(1, b'\\xff' * 9000)\n"
+            "    os.write(2, b'\\xfe' * 9000)\n"
+            "    for _ in range(10000):\n"
+            "        server.sendto(b'EXTEND_TIMEOUT_USEC=60000000', address)\n"
+            "    os._exit(0)\n"
+            "signal.signal(signal.SIGTERM, talk)\n"
+            "open('up', 'w').close()\n"
+            "while True: time.sleep(0.05)\n"))
+        status, _, err = self.cli(
+            "-p", self.p, "-o", "out", "-e", "err", "--notify-await",
+            "--notify-timeout", "0.5", "--", sys.executable, *FAST, "talk.py")
+        self.assertEqual(status, 124, err)
+        self.assertIn("was not ready", err)
+        self.assert_nothing_left()
+
+    def test_a_stdout_that_nobody_reads_holds_nobody_up(self):
+        reader, writer = os.pipe()
+        self.addCleanup(os.close, reader)
+        os.set_blocking(writer, False)
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(writer, b"x" * 4096)
+        os.set_blocking(writer, True)
+        launcher = self.launch("-v", "--notify-timeout", "2", *self.service(
+            "STATUS=first", "touch up", "STATUS=second", "await go",
+            "READY=1"), stdout=writer)
+        os.close(writer)
+        self.await_file("up")
+        pid = self.pid()
+        starter = self.parent_of(pid)
+        self.touch("go")
+        # It leaves; or it ends the daemon
+        wait_until(lambda: not is_alive(starter))
+        self.assertTrue(is_alive(pid))
+        self.assertNotIn(b"status", os.read(reader, 1 << 20))
+        self.assertEqual(launcher.wait(60), 0)
+        self.stop()
+
+    def test_a_stopped_launcher_stops_no_restart(self):
+        """When the trial is over without it; and what dies then is of no
+        start.
+        """
+        launcher = self.popen([
+            *self.CLI, "-p", self.p, "-r", "--wait", "1",
+            "--", "sh", "-c", self.STAY])
+        self.await_run(0, 1)
+        began = time.monotonic()
+        os.kill(launcher.pid, signal.SIGSTOP)
+        wait_until(lambda: time.monotonic() > began + 2.1)
+        os.kill(self.pids_of(0)[0], signal.SIGKILL)
+        self.await_run(0, 2)
+        os.kill(launcher.pid, signal.SIGCONT)
+        self.assertEqual(launcher.wait(60), 0)
+        self.assertTrue(is_alive(self.pids_of(0)[1]))
+        self.stop()
+
+    def test_a_stopped_launcher_is_told_when_it_ended(self):
+        began = time.monotonic()
+        launcher = self.popen(
+            [*self.CLI, "-p", self.p, "--wait", "60", "--", "sh", "-c",
+             "echo $$ >up; until [ -e go ]; do sleep 0.05; done; exit 3"])
+        self.await_file("up")
+        os.kill(launcher.pid, signal.SIGSTOP)
+        pid = int(wait_until(lambda: self.read("up")))
+        self.touch("go")
+        wait_until(lambda: not is_alive(pid))
+        ended = time.monotonic()
+        wait_until(lambda: time.monotonic() > ended + 2)
+        os.kill(launcher.pid, signal.SIGCONT)
+        status, _, err = self.end_of(launcher)
+        self.assertEqual(status, 125)
+        seconds = re.search(r"sh exited with status 3 after ([\d.]+) s", err)
+        self.assertLess(float(seconds.group(1)), ended - began + 1, err)
+
+    @unittest.skipUnless(LINUX, "needs F_SETPIPE_SZ")
+    def test_a_stopped_launcher_with_a_small_pipe_holds_nobody_up(self):
+        """As an ordinary user has them whose other pipes hold 64 MiB."""
+        launcher = self.popen(self.driven(
+            "import fcntl\n"
+            "@instead_of(os, 'pipe')\n"
+            "def pipe(plain):\n"
+            "    ends = plain()\n"
+            "    fcntl.fcntl(ends[0], 1031, 4096)\n"
+            "    return ends\n",
+            "-p", self.p, "-w", "2", "-o", "log", "--log-size", "1M",
+            "--wait", "60", "--", "sh", "-c", "echo $$ >>w.$DAEMONIZE_WORKER; "
+            "[ $DAEMONIZE_WORKER = 1 ] && exec sleep 1000; until [ -e go ]; "
+            "do sleep 0.05; done; printf %6000d 1; echo; exit 1"))
+        self.await_run(0, 1)
+        self.await_run(1, 1)
+        os.kill(launcher.pid, signal.SIGSTOP)
+        self.touch("go")
+        wait_until(lambda: not is_alive(self.pids_of(0)[0]))
+        self.ok("-p", self.p, "--stop", "--retry", "TERM/30")
+        os.kill(launcher.pid, signal.SIGCONT)
+        status, _, err = self.end_of(launcher)
+        self.assertEqual(status, 125, err)
+        self.assertRegex(err, r"\Adaemonize: (worker 0|the supervisor) exited")
+
+    def test_a_death_of_the_starter_names_the_daemon(self):
+        launcher = self.launch(*self.service("touch up"))
+        self.await_file("up")
+        pid = self.pid()
+        os.kill(self.parent_of(pid), signal.SIGKILL)
+        self.assertEqual(self.end_of(launcher), (
+            125, "", "daemonize: the start was broken off by a death: pid "
+            "%d may run\n" % pid))
+        self.stop()
+
+    def test_a_fork_of_a_thread_holds_no_launcher_up(self):
+        """It has all pipes of the start, and may live for long."""
+        self.write("program.py", DRIVER + (
+            "first = True\n"
+            "@instead_of(os, 'fork')\n"
+            "def fork(plain):\n"
+            "    global first\n"
+            "    if first:\n"
+            "        first = False\n"
+            "        if not plain():\n"
+            "            while not os.path.exists('go'): time.sleep(0.05)\n"
+            "            os._exit(0)\n"
+            "    return plain()\n"
+            "import daemonize\n"
+            "daemonize.daemonize('p', stdout='log', chdir=None)\n"
+            "time.sleep(1000)\n"))
+        launcher = self.popen([sys.executable, "-S", "program.py"])
+        self.assertEqual(launcher.wait(20), 0)
+        self.touch("go")
+        self.stop()
 
     def test_a_stopped_launcher_leaves_the_daemon_to_others(self):
         launcher = self.launch("-r", *self.service("touch up"))
