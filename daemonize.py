@@ -3658,7 +3658,9 @@ class _Trial:
 
     def end_time(self) -> None:
         if self.start.awaits_ready:
-            self.be_late()
+            self.hear_notify()      # what has come in time, if we are late
+            if not self.is_over and time.monotonic() >= self.deadline:
+                self.be_late()
         elif self.is_running:
             self.is_over = True
         else:

@@ -7773,6 +7773,22 @@ class JudgeTest(NotifyTestCase):
         self.assertIn("was not ready", err)
         self.assert_nothing_left()
 
+    def test_a_launcher_that_is_late_hears_what_came_in_time(self):
+        """When it learns of the daemon its clock is 31 s ahead."""
+        launcher = self.popen(self.driven(
+            "@instead_of(os, 'fork')\n"
+            "def fork(plain):\n"
+            "    pid = plain()\n"
+            "    if pid and generation == 0:\n"
+            "        while not os.path.exists('up'): time.sleep(0.01)\n"
+            "        clock = time.monotonic\n"
+            "        time.monotonic = lambda: clock() + 31\n"
+            "    return pid\n",
+            "-p", self.p, "--notify-await", "--notify-timeout", "30",
+            *self.service("READY=1", "touch up")))
+        self.assertEqual(self.end_of(launcher), (0, "", ""))
+        self.stop()
+
     def test_a_stdout_that_nobody_reads_holds_nobody_up(self):
         reader, writer = os.pipe()
         self.addCleanup(os.close, reader)
