@@ -7797,7 +7797,7 @@ class JudgeTest(NotifyTestCase):
             while True:
                 os.write(writer, b"x" * 4096)
         os.set_blocking(writer, True)
-        launcher = self.launch("-v", "--notify-timeout", "2", *self.service(
+        launcher = self.launch("-v", "--notify-timeout", "10", *self.service(
             "STATUS=first", "touch up", "STATUS=second", "await go",
             "READY=1"), stdout=writer)
         os.close(writer)
@@ -7822,7 +7822,7 @@ class JudgeTest(NotifyTestCase):
         self.await_run(0, 1)
         began = time.monotonic()
         os.kill(launcher.pid, signal.SIGSTOP)
-        wait_until(lambda: time.monotonic() > began + 2.1)
+        wait_until(lambda: time.monotonic() > began + 2.9)
         os.kill(self.pids_of(0)[0], signal.SIGKILL)
         self.await_run(0, 2)
         os.kill(launcher.pid, signal.SIGCONT)
